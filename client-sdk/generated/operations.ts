@@ -1,0 +1,1555 @@
+/** Internal type. DO NOT USE DIRECTLY. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Internal type. DO NOT USE DIRECTLY. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+import type { TypedDocument } from '../document.ts'
+export type PresenceStatus =
+  | 'ONLINE'
+  | 'AWAY'
+  | 'DO_NOT_DISTURB'
+  | 'OFFLINE';
+
+export type ChannelKind =
+  | 'DIRECT'
+  | 'GROUP'
+  | 'PUBLIC';
+
+export type MemberRole =
+  | 'OWNER'
+  | 'ADMIN'
+  | 'MEMBER';
+
+export type MessageKind =
+  /** Written by its author. */
+  | 'USER'
+  /** Written by its author about themselves, as with /me. */
+  | 'ACTION'
+  /** Author is who did it. */
+  | 'MEMBER_JOINED'
+  | 'MEMBER_LEFT'
+  | 'CHANNEL_UPDATED';
+
+export type SignUpInput = {
+  username: string;
+  password: string;
+  displayName?: string | null | undefined;
+};
+
+export type SignInInput = {
+  username: string;
+  password: string;
+};
+
+export type CreateChannelInput = {
+  kind: ChannelKind;
+  name?: string | null | undefined;
+  topic?: string | null | undefined;
+  memberIds?: Array<string> | null | undefined;
+};
+
+export type SendMessageInput = {
+  channelId: string;
+  content: string;
+  replyToId?: string | null | undefined;
+  /** Chosen by the client, unique for its author within the channel. Sending again with the same key gives back the first message and sends nothing; with another body it is a CONFLICT. */
+  idempotencyKey?: string | null | undefined;
+};
+
+export type EditMessageInput = {
+  messageId: string;
+  content: string;
+};
+
+export type UpdateProfileInput = {
+  displayName?: string | null | undefined;
+};
+
+export type UpdateChannelInput = {
+  channelId: string;
+  name?: string | null | undefined;
+  topic?: string | null | undefined;
+};
+
+/**
+ * What a stream says happened. A client that keeps messages by id and puts what it is given in their place is right,
+ * whatever the kind.
+ */
+export type MessageEventKind =
+  /** New since `after`, whatever happened to it in between. */
+  | 'CREATED'
+  | 'EDITED'
+  | 'DELETED'
+  | 'REACTIONS_CHANGED'
+  | 'PINS_CHANGED'
+  /** Thumbnails, link previews or reply counts came in. */
+  | 'ENRICHED';
+
+export type ChannelFragment = {
+  id: string,
+  kind: ChannelKind,
+  name: string | null,
+  topic: string | null,
+  createdAt: string,
+  firstSeq: number,
+  lastSeq: number,
+  memberCount: number
+};
+
+export type ViewerChannelFragment = (
+  {
+  cursor: string,
+  unreadCount: number,
+  unreadMentionCount: number,
+  viewerDraft: string | null,
+  directPeer: UserFragment | null,
+  lastMessage: MessageFragment | null,
+  viewerMembership: MemberFragment | null
+}
+  & ChannelFragment
+);
+
+export type ChannelQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type ChannelQuery = {
+  channel: ViewerChannelFragment | null
+};
+
+export type ChannelCursorQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type ChannelCursorQuery = {
+  channel: {
+    cursor: string
+  } | null
+};
+
+export type ChannelsQueryVariables = Exact<{
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type ChannelsQuery = {
+  channels: {
+    edges: Array<{
+      node: ViewerChannelFragment
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
+};
+
+export type PublicChannelsQueryVariables = Exact<{
+  query?: string | null | undefined;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type PublicChannelsQuery = {
+  publicChannels: {
+    edges: Array<{
+      node: ChannelFragment
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
+};
+
+export type CreateChannelMutationVariables = Exact<{
+  input: CreateChannelInput;
+}>;
+
+
+export type CreateChannelMutation = {
+  createChannel: {
+    channel: ViewerChannelFragment
+  }
+};
+
+export type OpenDirectChannelMutationVariables = Exact<{
+  userId: string;
+}>;
+
+
+export type OpenDirectChannelMutation = {
+  openDirectChannel: {
+    channel: ViewerChannelFragment
+  }
+};
+
+export type UpdateChannelMutationVariables = Exact<{
+  input: UpdateChannelInput;
+}>;
+
+
+export type UpdateChannelMutation = {
+  updateChannel: {
+    channel: ChannelFragment
+  }
+};
+
+export type JoinChannelMutationVariables = Exact<{
+  channelId: string;
+}>;
+
+
+export type JoinChannelMutation = {
+  joinChannel: {
+    channel: ViewerChannelFragment
+  }
+};
+
+export type LeaveChannelMutationVariables = Exact<{
+  channelId: string;
+}>;
+
+
+export type LeaveChannelMutation = {
+  leaveChannel: {
+    channel: {
+      id: string
+    }
+  }
+};
+
+export type MarkReadMutationVariables = Exact<{
+  channelId: string;
+  seq: number;
+}>;
+
+
+export type MarkReadMutation = {
+  markRead: {
+    channel: ReadStateFragment
+  }
+};
+
+export type MarkUnreadMutationVariables = Exact<{
+  channelId: string;
+  fromSeq: number;
+}>;
+
+
+export type MarkUnreadMutation = {
+  markUnread: {
+    channel: ReadStateFragment
+  }
+};
+
+export type SaveDraftMutationVariables = Exact<{
+  channelId: string;
+  content?: string | null | undefined;
+}>;
+
+
+export type SaveDraftMutation = {
+  saveDraft: {
+    channel: {
+      id: string,
+      viewerDraft: string | null
+    }
+  }
+};
+
+export type SetTypingMutationVariables = Exact<{
+  channelId: string;
+  typing: boolean;
+}>;
+
+
+export type SetTypingMutation = {
+  setTyping: boolean
+};
+
+export type ReadStateFragment = {
+  id: string,
+  unreadCount: number,
+  unreadMentionCount: number,
+  viewerMembership: {
+    lastReadSeq: number
+  } | null
+};
+
+export type MemberFragment = {
+  role: MemberRole,
+  joinedAt: string,
+  lastReadSeq: number,
+  user: UserFragment
+};
+
+export type MembersQueryVariables = Exact<{
+  channelId: string;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type MembersQuery = {
+  channel: {
+    members: {
+      totalCount: number,
+      edges: Array<{
+        node: MemberFragment
+      }>,
+      pageInfo: {
+        hasNextPage: boolean,
+        endCursor: string | null
+      }
+    }
+  } | null
+};
+
+export type AddMembersMutationVariables = Exact<{
+  channelId: string;
+  userIds: Array<string>;
+}>;
+
+
+export type AddMembersMutation = {
+  addMembers: {
+    channel: {
+      id: string,
+      memberCount: number
+    }
+  }
+};
+
+export type RemoveMemberMutationVariables = Exact<{
+  channelId: string;
+  userId: string;
+}>;
+
+
+export type RemoveMemberMutation = {
+  removeMember: {
+    channel: {
+      id: string,
+      memberCount: number
+    }
+  }
+};
+
+export type SetMemberRoleMutationVariables = Exact<{
+  channelId: string;
+  userId: string;
+  role: MemberRole;
+}>;
+
+
+export type SetMemberRoleMutation = {
+  setMemberRole: {
+    channel: {
+      id: string
+    }
+  }
+};
+
+export type MessageFragment = {
+  id: string,
+  kind: MessageKind,
+  seq: number,
+  version: number,
+  content: string,
+  createdAt: string,
+  editedAt: string | null,
+  deletedAt: string | null,
+  replyCount: number,
+  pinnedAt: string | null,
+  channel: {
+    id: string
+  },
+  author: UserFragment,
+  replyTo: {
+    id: string,
+    seq: number,
+    content: string,
+    deletedAt: string | null,
+    author: UserFragment
+  } | null,
+  mentions: Array<{
+    id: string,
+    username: string,
+    displayName: string
+  }>,
+  reactions: Array<ReactionFragment>
+};
+
+export type ReactionFragment = {
+  emoji: string,
+  count: number,
+  userIds: Array<string>
+};
+
+export type MessagePageFragment = {
+  edges: Array<{
+    cursor: string,
+    node: MessageFragment
+  }>,
+  pageInfo: {
+    hasNextPage: boolean,
+    hasPreviousPage: boolean,
+    startCursor: string | null,
+    endCursor: string | null
+  }
+};
+
+export type ThreadStateFragment = {
+  lastReadSeq: number,
+  unreadCount: number
+};
+
+export type HistoryQueryVariables = Exact<{
+  channelId: string;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+  last?: number | null | undefined;
+  before?: string | null | undefined;
+  around?: string | null | undefined;
+  aroundSeq?: number | null | undefined;
+  aroundDate?: string | null | undefined;
+}>;
+
+
+export type HistoryQuery = {
+  channel: {
+    cursor: string,
+    firstSeq: number,
+    lastSeq: number,
+    messages: MessagePageFragment
+  } | null
+};
+
+export type MessageQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type MessageQuery = {
+  node:
+    | {
+      __typename: 'User'
+    }
+    | {
+      __typename: 'Channel'
+    }
+    | (
+      {
+      __typename: 'Message'
+    }
+      & MessageFragment
+    )
+   | null
+};
+
+export type MessageThreadQueryVariables = Exact<{
+  id: string;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type MessageThreadQuery = {
+  node:
+    | {
+      __typename: 'User'
+    }
+    | {
+      __typename: 'Channel'
+    }
+    | (
+      {
+      __typename: 'Message',
+      viewerThread: ThreadStateFragment | null,
+      replies: MessagePageFragment
+    }
+      & MessageFragment
+    )
+   | null
+};
+
+export type PinnedMessagesQueryVariables = Exact<{
+  channelId: string;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type PinnedMessagesQuery = {
+  channel: {
+    pinnedMessages: MessagePageFragment
+  } | null
+};
+
+export type SendMessageMutationVariables = Exact<{
+  input: SendMessageInput;
+}>;
+
+
+export type SendMessageMutation = {
+  sendMessage: {
+    message: MessageFragment
+  }
+};
+
+export type EditMessageMutationVariables = Exact<{
+  input: EditMessageInput;
+}>;
+
+
+export type EditMessageMutation = {
+  editMessage: {
+    message: MessageFragment
+  }
+};
+
+export type DeleteMessageMutationVariables = Exact<{
+  messageId: string;
+}>;
+
+
+export type DeleteMessageMutation = {
+  deleteMessage: {
+    message: MessageFragment
+  }
+};
+
+export type AddReactionMutationVariables = Exact<{
+  messageId: string;
+  emoji: string;
+}>;
+
+
+export type AddReactionMutation = {
+  addReaction: {
+    message: MessageFragment
+  }
+};
+
+export type RemoveReactionMutationVariables = Exact<{
+  messageId: string;
+  emoji: string;
+}>;
+
+
+export type RemoveReactionMutation = {
+  removeReaction: {
+    message: MessageFragment
+  }
+};
+
+export type PinMessageMutationVariables = Exact<{
+  messageId: string;
+}>;
+
+
+export type PinMessageMutation = {
+  pinMessage: {
+    message: MessageFragment
+  }
+};
+
+export type UnpinMessageMutationVariables = Exact<{
+  messageId: string;
+}>;
+
+
+export type UnpinMessageMutation = {
+  unpinMessage: {
+    message: MessageFragment
+  }
+};
+
+export type MarkThreadReadMutationVariables = Exact<{
+  messageId: string;
+  seq: number;
+}>;
+
+
+export type MarkThreadReadMutation = {
+  markThreadRead: {
+    message: {
+      id: string,
+      viewerThread: ThreadStateFragment | null
+    }
+  }
+};
+
+export type MessageEventFragment = {
+  stream: string,
+  cursor: string,
+  kind: MessageEventKind,
+  message: MessageFragment
+};
+
+export type MessagesSubscriptionVariables = Exact<{
+  channelId: string;
+  after?: string | null | undefined;
+}>;
+
+
+export type MessagesSubscription = {
+  messages: MessageEventFragment
+};
+
+export type InboxSubscriptionVariables = Exact<{
+  after?: Array<string> | null | undefined;
+}>;
+
+
+export type InboxSubscription = {
+  inbox:
+    | (
+      {
+      __typename: 'MessageEvent'
+    }
+      & MessageEventFragment
+    )
+    | {
+      __typename: 'MembershipEvent',
+      stream: string,
+      cursor: string,
+      channel: ChannelFragment,
+      user: UserFragment,
+      member: MemberFragment | null
+    }
+    | {
+      __typename: 'ChannelUpdatedEvent',
+      stream: string,
+      cursor: string,
+      channel: ChannelFragment
+    }
+    | {
+      __typename: 'ReadStateEvent',
+      stream: string,
+      cursor: string,
+      lastReadSeq: number,
+      channel: {
+        id: string
+      }
+    }
+    | {
+      __typename: 'SyncedEvent',
+      stream: string,
+      cursor: string
+    }
+
+};
+
+export type PresenceSubscriptionVariables = Exact<{
+  userIds: Array<string>;
+}>;
+
+
+export type PresenceSubscription = {
+  presence: {
+    user: {
+      id: string
+    },
+    presence: PresenceFragment
+  }
+};
+
+export type TypingSubscriptionVariables = Exact<{
+  channelId: string;
+}>;
+
+
+export type TypingSubscription = {
+  typing: {
+    typing: boolean,
+    user: UserFragment
+  }
+};
+
+export type ReadReceiptsSubscriptionVariables = Exact<{
+  channelId: string;
+}>;
+
+
+export type ReadReceiptsSubscription = {
+  readReceipts: {
+    lastReadSeq: number,
+    user: {
+      id: string
+    }
+  }
+};
+
+export type UserFragment = {
+  id: string,
+  username: string,
+  displayName: string,
+  avatarUrl: string | null,
+  bot: boolean
+};
+
+export type PresenceFragment = {
+  status: PresenceStatus,
+  statusText: string | null,
+  lastActiveAt: string | null
+};
+
+export type SessionFragment = {
+  accessToken: string,
+  accessTokenExpiresAt: string,
+  refreshToken: string,
+  viewer: UserFragment
+};
+
+export type ViewerQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ViewerQuery = {
+  viewer: UserFragment | null
+};
+
+export type UserQueryVariables = Exact<{
+  username: string;
+}>;
+
+
+export type UserQuery = {
+  user: (
+    {
+    createdAt: string,
+    presence: PresenceFragment
+  }
+    & UserFragment
+  ) | null
+};
+
+export type SignUpMutationVariables = Exact<{
+  input: SignUpInput;
+}>;
+
+
+export type SignUpMutation = {
+  signUp: SessionFragment
+};
+
+export type SignInMutationVariables = Exact<{
+  input: SignInInput;
+}>;
+
+
+export type SignInMutation = {
+  signIn: SessionFragment
+};
+
+export type RefreshSessionMutationVariables = Exact<{
+  refreshToken: string;
+}>;
+
+
+export type RefreshSessionMutation = {
+  refreshSession: SessionFragment
+};
+
+export type SignOutMutationVariables = Exact<{
+  refreshToken: string;
+}>;
+
+
+export type SignOutMutation = {
+  signOut: boolean
+};
+
+export type UpdateProfileMutationVariables = Exact<{
+  input: UpdateProfileInput;
+}>;
+
+
+export type UpdateProfileMutation = {
+  updateProfile: UserFragment
+};
+
+export type SetPresenceMutationVariables = Exact<{
+  status: PresenceStatus;
+  statusText?: string | null | undefined;
+}>;
+
+
+export type SetPresenceMutation = {
+  setPresence: PresenceFragment
+};
+
+/** What went wrong, as the server names it. */
+export type ErrorCode =
+  | 'UNAUTHENTICATED'
+  | 'FORBIDDEN'
+  | 'NOT_FOUND'
+  | 'BAD_USER_INPUT'
+  | 'CONFLICT'
+  | 'RATE_LIMITED'
+  | 'PAYLOAD_TOO_LARGE'
+  | 'QUERY_TOO_COMPLEX'
+  | 'CURSOR_EXPIRED'
+  | 'UNAVAILABLE'
+  | 'INTERNAL'
+
+const ChannelText = `fragment Channel on Channel {
+  id
+  kind
+  name
+  topic
+  createdAt
+  firstSeq
+  lastSeq
+  memberCount
+}`
+
+const ViewerChannelText = `fragment ViewerChannel on Channel {
+  ...Channel
+  cursor
+  directPeer {
+    ...User
+  }
+  lastMessage {
+    ...Message
+  }
+  viewerMembership {
+    ...Member
+  }
+  unreadCount
+  unreadMentionCount
+  viewerDraft
+}`
+
+const ReadStateText = `fragment ReadState on Channel {
+  id
+  unreadCount
+  unreadMentionCount
+  viewerMembership {
+    lastReadSeq
+  }
+}`
+
+const MemberText = `fragment Member on Member {
+  user {
+    ...User
+  }
+  role
+  joinedAt
+  lastReadSeq
+}`
+
+const MessageText = `fragment Message on Message {
+  id
+  kind
+  channel {
+    id
+  }
+  seq
+  version
+  author {
+    ...User
+  }
+  content
+  createdAt
+  editedAt
+  deletedAt
+  replyTo {
+    id
+    seq
+    author {
+      ...User
+    }
+    content
+    deletedAt
+  }
+  replyCount
+  mentions {
+    id
+    username
+    displayName
+  }
+  reactions {
+    ...Reaction
+  }
+  pinnedAt
+}`
+
+const ReactionText = `fragment Reaction on Reaction {
+  emoji
+  count
+  userIds
+}`
+
+const MessagePageText = `fragment MessagePage on MessageConnection {
+  edges {
+    cursor
+    node {
+      ...Message
+    }
+  }
+  pageInfo {
+    hasNextPage
+    hasPreviousPage
+    startCursor
+    endCursor
+  }
+}`
+
+const ThreadStateText = `fragment ThreadState on ThreadState {
+  lastReadSeq
+  unreadCount
+}`
+
+const MessageEventText = `fragment MessageEvent on MessageEvent {
+  stream
+  cursor
+  kind
+  message {
+    ...Message
+  }
+}`
+
+const UserText = `fragment User on User {
+  id
+  username
+  displayName
+  avatarUrl
+  bot
+}`
+
+const PresenceText = `fragment Presence on Presence {
+  status
+  statusText
+  lastActiveAt
+}`
+
+const SessionText = `fragment Session on AuthPayload {
+  accessToken
+  accessTokenExpiresAt
+  refreshToken
+  viewer {
+    ...User
+  }
+}`
+
+export const ChannelDocument: TypedDocument<ChannelQuery, ChannelQueryVariables> = {
+  name: 'Channel',
+  text: `query Channel($id: ID!) {
+  channel(id: $id) {
+    ...ViewerChannel
+  }
+}
+${ChannelText}
+${ViewerChannelText}
+${MemberText}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const ChannelCursorDocument: TypedDocument<ChannelCursorQuery, ChannelCursorQueryVariables> = {
+  name: 'ChannelCursor',
+  text: `query ChannelCursor($id: ID!) {
+  channel(id: $id) {
+    cursor
+  }
+}`,
+}
+
+export const ChannelsDocument: TypedDocument<ChannelsQuery, ChannelsQueryVariables> = {
+  name: 'Channels',
+  text: `query Channels($first: Int, $after: String) {
+  channels(first: $first, after: $after) {
+    edges {
+      node {
+        ...ViewerChannel
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+${ChannelText}
+${ViewerChannelText}
+${MemberText}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const PublicChannelsDocument: TypedDocument<PublicChannelsQuery, PublicChannelsQueryVariables> = {
+  name: 'PublicChannels',
+  text: `query PublicChannels($query: String, $first: Int, $after: String) {
+  publicChannels(query: $query, first: $first, after: $after) {
+    edges {
+      node {
+        ...Channel
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+${ChannelText}`,
+}
+
+export const CreateChannelDocument: TypedDocument<CreateChannelMutation, CreateChannelMutationVariables> = {
+  name: 'CreateChannel',
+  text: `mutation CreateChannel($input: CreateChannelInput!) {
+  createChannel(input: $input) {
+    channel {
+      ...ViewerChannel
+    }
+  }
+}
+${ChannelText}
+${ViewerChannelText}
+${MemberText}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const OpenDirectChannelDocument: TypedDocument<OpenDirectChannelMutation, OpenDirectChannelMutationVariables> = {
+  name: 'OpenDirectChannel',
+  text: `mutation OpenDirectChannel($userId: ID!) {
+  openDirectChannel(userId: $userId) {
+    channel {
+      ...ViewerChannel
+    }
+  }
+}
+${ChannelText}
+${ViewerChannelText}
+${MemberText}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const UpdateChannelDocument: TypedDocument<UpdateChannelMutation, UpdateChannelMutationVariables> = {
+  name: 'UpdateChannel',
+  text: `mutation UpdateChannel($input: UpdateChannelInput!) {
+  updateChannel(input: $input) {
+    channel {
+      ...Channel
+    }
+  }
+}
+${ChannelText}`,
+}
+
+export const JoinChannelDocument: TypedDocument<JoinChannelMutation, JoinChannelMutationVariables> = {
+  name: 'JoinChannel',
+  text: `mutation JoinChannel($channelId: ID!) {
+  joinChannel(channelId: $channelId) {
+    channel {
+      ...ViewerChannel
+    }
+  }
+}
+${ChannelText}
+${ViewerChannelText}
+${MemberText}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const LeaveChannelDocument: TypedDocument<LeaveChannelMutation, LeaveChannelMutationVariables> = {
+  name: 'LeaveChannel',
+  text: `mutation LeaveChannel($channelId: ID!) {
+  leaveChannel(channelId: $channelId) {
+    channel {
+      id
+    }
+  }
+}`,
+}
+
+export const MarkReadDocument: TypedDocument<MarkReadMutation, MarkReadMutationVariables> = {
+  name: 'MarkRead',
+  text: `mutation MarkRead($channelId: ID!, $seq: Int!) {
+  markRead(channelId: $channelId, seq: $seq) {
+    channel {
+      ...ReadState
+    }
+  }
+}
+${ReadStateText}`,
+}
+
+export const MarkUnreadDocument: TypedDocument<MarkUnreadMutation, MarkUnreadMutationVariables> = {
+  name: 'MarkUnread',
+  text: `mutation MarkUnread($channelId: ID!, $fromSeq: Int!) {
+  markUnread(channelId: $channelId, fromSeq: $fromSeq) {
+    channel {
+      ...ReadState
+    }
+  }
+}
+${ReadStateText}`,
+}
+
+export const SaveDraftDocument: TypedDocument<SaveDraftMutation, SaveDraftMutationVariables> = {
+  name: 'SaveDraft',
+  text: `mutation SaveDraft($channelId: ID!, $content: String) {
+  saveDraft(channelId: $channelId, content: $content) {
+    channel {
+      id
+      viewerDraft
+    }
+  }
+}`,
+}
+
+export const SetTypingDocument: TypedDocument<SetTypingMutation, SetTypingMutationVariables> = {
+  name: 'SetTyping',
+  text: `mutation SetTyping($channelId: ID!, $typing: Boolean!) {
+  setTyping(channelId: $channelId, typing: $typing)
+}`,
+}
+
+export const MembersDocument: TypedDocument<MembersQuery, MembersQueryVariables> = {
+  name: 'Members',
+  text: `query Members($channelId: ID!, $first: Int, $after: String) {
+  channel(id: $channelId) {
+    members(first: $first, after: $after) {
+      edges {
+        node {
+          ...Member
+        }
+      }
+      pageInfo {
+        hasNextPage
+        endCursor
+      }
+      totalCount
+    }
+  }
+}
+${MemberText}
+${UserText}`,
+}
+
+export const AddMembersDocument: TypedDocument<AddMembersMutation, AddMembersMutationVariables> = {
+  name: 'AddMembers',
+  text: `mutation AddMembers($channelId: ID!, $userIds: [ID!]!) {
+  addMembers(channelId: $channelId, userIds: $userIds) {
+    channel {
+      id
+      memberCount
+    }
+  }
+}`,
+}
+
+export const RemoveMemberDocument: TypedDocument<RemoveMemberMutation, RemoveMemberMutationVariables> = {
+  name: 'RemoveMember',
+  text: `mutation RemoveMember($channelId: ID!, $userId: ID!) {
+  removeMember(channelId: $channelId, userId: $userId) {
+    channel {
+      id
+      memberCount
+    }
+  }
+}`,
+}
+
+export const SetMemberRoleDocument: TypedDocument<SetMemberRoleMutation, SetMemberRoleMutationVariables> = {
+  name: 'SetMemberRole',
+  text: `mutation SetMemberRole($channelId: ID!, $userId: ID!, $role: MemberRole!) {
+  setMemberRole(channelId: $channelId, userId: $userId, role: $role) {
+    channel {
+      id
+    }
+  }
+}`,
+}
+
+export const HistoryDocument: TypedDocument<HistoryQuery, HistoryQueryVariables> = {
+  name: 'History',
+  text: `query History($channelId: ID!, $first: Int, $after: String, $last: Int, $before: String, $around: ID, $aroundSeq: Int, $aroundDate: DateTime) {
+  channel(id: $channelId) {
+    cursor
+    firstSeq
+    lastSeq
+    messages(
+      first: $first
+      after: $after
+      last: $last
+      before: $before
+      around: $around
+      aroundSeq: $aroundSeq
+      aroundDate: $aroundDate
+    ) {
+      ...MessagePage
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${MessagePageText}
+${UserText}`,
+}
+
+export const MessageDocument: TypedDocument<MessageQuery, MessageQueryVariables> = {
+  name: 'Message',
+  text: `query Message($id: ID!) {
+  node(id: $id) {
+    __typename
+    ...Message
+  }
+}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const MessageThreadDocument: TypedDocument<MessageThreadQuery, MessageThreadQueryVariables> = {
+  name: 'MessageThread',
+  text: `query MessageThread($id: ID!, $first: Int, $after: String) {
+  node(id: $id) {
+    __typename
+    ... on Message {
+      ...Message
+      viewerThread {
+        ...ThreadState
+      }
+      replies(first: $first, after: $after) {
+        ...MessagePage
+      }
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${MessagePageText}
+${ThreadStateText}
+${UserText}`,
+}
+
+export const PinnedMessagesDocument: TypedDocument<PinnedMessagesQuery, PinnedMessagesQueryVariables> = {
+  name: 'PinnedMessages',
+  text: `query PinnedMessages($channelId: ID!, $first: Int, $after: String) {
+  channel(id: $channelId) {
+    pinnedMessages(first: $first, after: $after) {
+      ...MessagePage
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${MessagePageText}
+${UserText}`,
+}
+
+export const SendMessageDocument: TypedDocument<SendMessageMutation, SendMessageMutationVariables> = {
+  name: 'SendMessage',
+  text: `mutation SendMessage($input: SendMessageInput!) {
+  sendMessage(input: $input) {
+    message {
+      ...Message
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const EditMessageDocument: TypedDocument<EditMessageMutation, EditMessageMutationVariables> = {
+  name: 'EditMessage',
+  text: `mutation EditMessage($input: EditMessageInput!) {
+  editMessage(input: $input) {
+    message {
+      ...Message
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const DeleteMessageDocument: TypedDocument<DeleteMessageMutation, DeleteMessageMutationVariables> = {
+  name: 'DeleteMessage',
+  text: `mutation DeleteMessage($messageId: ID!) {
+  deleteMessage(messageId: $messageId) {
+    message {
+      ...Message
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const AddReactionDocument: TypedDocument<AddReactionMutation, AddReactionMutationVariables> = {
+  name: 'AddReaction',
+  text: `mutation AddReaction($messageId: ID!, $emoji: String!) {
+  addReaction(messageId: $messageId, emoji: $emoji) {
+    message {
+      ...Message
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const RemoveReactionDocument: TypedDocument<RemoveReactionMutation, RemoveReactionMutationVariables> = {
+  name: 'RemoveReaction',
+  text: `mutation RemoveReaction($messageId: ID!, $emoji: String!) {
+  removeReaction(messageId: $messageId, emoji: $emoji) {
+    message {
+      ...Message
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const PinMessageDocument: TypedDocument<PinMessageMutation, PinMessageMutationVariables> = {
+  name: 'PinMessage',
+  text: `mutation PinMessage($messageId: ID!) {
+  pinMessage(messageId: $messageId) {
+    message {
+      ...Message
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const UnpinMessageDocument: TypedDocument<UnpinMessageMutation, UnpinMessageMutationVariables> = {
+  name: 'UnpinMessage',
+  text: `mutation UnpinMessage($messageId: ID!) {
+  unpinMessage(messageId: $messageId) {
+    message {
+      ...Message
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const MarkThreadReadDocument: TypedDocument<MarkThreadReadMutation, MarkThreadReadMutationVariables> = {
+  name: 'MarkThreadRead',
+  text: `mutation MarkThreadRead($messageId: ID!, $seq: Int!) {
+  markThreadRead(messageId: $messageId, seq: $seq) {
+    message {
+      id
+      viewerThread {
+        ...ThreadState
+      }
+    }
+  }
+}
+${ThreadStateText}`,
+}
+
+export const MessagesDocument: TypedDocument<MessagesSubscription, MessagesSubscriptionVariables> = {
+  name: 'Messages',
+  text: `subscription Messages($channelId: ID!, $after: String) {
+  messages(channelId: $channelId, after: $after) {
+    ...MessageEvent
+  }
+}
+${MessageText}
+${ReactionText}
+${MessageEventText}
+${UserText}`,
+}
+
+export const InboxDocument: TypedDocument<InboxSubscription, InboxSubscriptionVariables> = {
+  name: 'Inbox',
+  text: `subscription Inbox($after: [String!]) {
+  inbox(after: $after) {
+    __typename
+    ... on MessageEvent {
+      ...MessageEvent
+    }
+    ... on MembershipEvent {
+      stream
+      cursor
+      channel {
+        ...Channel
+      }
+      user {
+        ...User
+      }
+      member {
+        ...Member
+      }
+    }
+    ... on ChannelUpdatedEvent {
+      stream
+      cursor
+      channel {
+        ...Channel
+      }
+    }
+    ... on ReadStateEvent {
+      stream
+      cursor
+      channel {
+        id
+      }
+      lastReadSeq
+    }
+    ... on SyncedEvent {
+      stream
+      cursor
+    }
+  }
+}
+${ChannelText}
+${MemberText}
+${MessageText}
+${ReactionText}
+${MessageEventText}
+${UserText}`,
+}
+
+export const PresenceDocument: TypedDocument<PresenceSubscription, PresenceSubscriptionVariables> = {
+  name: 'Presence',
+  text: `subscription Presence($userIds: [ID!]!) {
+  presence(userIds: $userIds) {
+    user {
+      id
+    }
+    presence {
+      ...Presence
+    }
+  }
+}
+${PresenceText}`,
+}
+
+export const TypingDocument: TypedDocument<TypingSubscription, TypingSubscriptionVariables> = {
+  name: 'Typing',
+  text: `subscription Typing($channelId: ID!) {
+  typing(channelId: $channelId) {
+    user {
+      ...User
+    }
+    typing
+  }
+}
+${UserText}`,
+}
+
+export const ReadReceiptsDocument: TypedDocument<ReadReceiptsSubscription, ReadReceiptsSubscriptionVariables> = {
+  name: 'ReadReceipts',
+  text: `subscription ReadReceipts($channelId: ID!) {
+  readReceipts(channelId: $channelId) {
+    user {
+      id
+    }
+    lastReadSeq
+  }
+}`,
+}
+
+export const ViewerDocument: TypedDocument<ViewerQuery, ViewerQueryVariables> = {
+  name: 'Viewer',
+  text: `query Viewer {
+  viewer {
+    ...User
+  }
+}
+${UserText}`,
+}
+
+export const UserDocument: TypedDocument<UserQuery, UserQueryVariables> = {
+  name: 'User',
+  text: `query User($username: String!) {
+  user(username: $username) {
+    ...User
+    createdAt
+    presence {
+      ...Presence
+    }
+  }
+}
+${UserText}
+${PresenceText}`,
+}
+
+export const SignUpDocument: TypedDocument<SignUpMutation, SignUpMutationVariables> = {
+  name: 'SignUp',
+  text: `mutation SignUp($input: SignUpInput!) {
+  signUp(input: $input) {
+    ...Session
+  }
+}
+${UserText}
+${SessionText}`,
+}
+
+export const SignInDocument: TypedDocument<SignInMutation, SignInMutationVariables> = {
+  name: 'SignIn',
+  text: `mutation SignIn($input: SignInInput!) {
+  signIn(input: $input) {
+    ...Session
+  }
+}
+${UserText}
+${SessionText}`,
+}
+
+export const RefreshSessionDocument: TypedDocument<RefreshSessionMutation, RefreshSessionMutationVariables> = {
+  name: 'RefreshSession',
+  text: `mutation RefreshSession($refreshToken: String!) {
+  refreshSession(refreshToken: $refreshToken) {
+    ...Session
+  }
+}
+${UserText}
+${SessionText}`,
+}
+
+export const SignOutDocument: TypedDocument<SignOutMutation, SignOutMutationVariables> = {
+  name: 'SignOut',
+  text: `mutation SignOut($refreshToken: String!) {
+  signOut(refreshToken: $refreshToken)
+}`,
+}
+
+export const UpdateProfileDocument: TypedDocument<UpdateProfileMutation, UpdateProfileMutationVariables> = {
+  name: 'UpdateProfile',
+  text: `mutation UpdateProfile($input: UpdateProfileInput!) {
+  updateProfile(input: $input) {
+    ...User
+  }
+}
+${UserText}`,
+}
+
+export const SetPresenceDocument: TypedDocument<SetPresenceMutation, SetPresenceMutationVariables> = {
+  name: 'SetPresence',
+  text: `mutation SetPresence($status: PresenceStatus!, $statusText: String) {
+  setPresence(status: $status, statusText: $statusText) {
+    ...Presence
+  }
+}
+${PresenceText}`,
+}

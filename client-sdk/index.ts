@@ -1,0 +1,12 @@
+/** The typed client of Maru. See README.md for how to use it. */
+export { createMaruClient, type MaruClient, type MaruClientOptions } from './client.ts'
+export type { TypedDocument } from './document.ts'
+export { MaruClientError, type MaruErrorCode } from './errors.ts'
+export type { EventStream, StreamOptions } from './event-stream.ts'
+export type { RequestOptions } from './http.ts'
+export type { Cursors, InboxEvent, MessageEvent } from './resume.ts'
+export { Session, type SessionOptions, type SignedOutReason } from './session.ts'
+export { memoryStorage, webStorage, type SessionStorage, type Tokens } from './session-storage.ts'
+export type { ConnectionState } from './socket.ts'
+export type { TokenSource } from './token.ts'
+export * from './generated/operations.ts'

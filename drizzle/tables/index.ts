@@ -1,0 +1,5 @@
+export * from './accounts.ts'
+export * from './channels.ts'
+export * from './messages.ts'
+export * from './operations.ts'
+export * from './users.ts'

@@ -1,0 +1,24 @@
+import { integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
+import { bytes, instant, snowflake } from '../columns.ts'
+
+/** Worker numbers of Snowflakes, each lent to one live process. */
+export const workerLeases = pgTable('worker_leases', {
+  worker: integer().primaryKey(),
+  holder: text().notNull(),
+  expiresAt: instant('expires_at').notNull(),
+})
+
+/** How far each channel of an imported log has come, written together with its messages. */
+export const imports = pgTable(
+  'imports',
+  {
+    source: text().notNull(),
+    channelKey: text('channel_key').notNull(),
+    channelId: snowflake('channel_id').notNull(),
+    /** How many of the channel's messages are in. */
+    messages: integer().notNull(),
+    /** A running hash of them, which tells a log that goes on from one that is another. */
+    digest: bytes().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.source, table.channelKey] })],
+)

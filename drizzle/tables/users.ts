@@ -1,0 +1,60 @@
+import { boolean, index, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
+import { bytes, instant, snowflake } from '../columns.ts'
+
+/** What everybody may know of a person. */
+export const users = pgTable('users', {
+  id: snowflake().primaryKey(),
+  username: text().notNull(),
+  displayName: text('display_name').notNull(),
+  avatarUrl: text('avatar_url'),
+  bot: boolean().notNull().default(false),
+  createdAt: instant('created_at').notNull(),
+  /** What the user has chosen to show as presence; null follows the connections. */
+  presenceStatus: text('presence_status', { enum: ['ONLINE', 'AWAY', 'DO_NOT_DISTURB', 'OFFLINE'] }),
+  presenceText: text('presence_text'),
+  lastActiveAt: instant('last_active_at'),
+})
+
+/** Who holds a name. The key is the name in NFC and lower case, so that two names that look the same are one. */
+export const usernames = pgTable('usernames', {
+  key: text().primaryKey(),
+  userId: snowflake('user_id').notNull(),
+})
+
+/** Passwords, as argon2id hashes; a person who signs in elsewhere has none. */
+export const credentials = pgTable('credentials', {
+  userId: snowflake('user_id').primaryKey(),
+  passwordHash: text('password_hash').notNull(),
+})
+
+/** Accounts of other systems: a token issuer's subjects and the authors of imported logs. */
+export const identities = pgTable(
+  'identities',
+  {
+    issuer: text().notNull(),
+    subject: text().notNull(),
+    userId: snowflake('user_id').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.issuer, table.subject] })],
+)
+
+/**
+ * One sign-in and all the refresh tokens that came from it. Only the newest token is good; an older one shows up only
+ * when it was stolen or kept by mistake, and ends the session.
+ */
+export const sessions = pgTable(
+  'sessions',
+  {
+    userId: snowflake('user_id').notNull(),
+    id: snowflake().notNull(),
+    /** How often the token has been exchanged. */
+    generation: integer().notNull().default(0),
+    secretHash: bytes('secret_hash').notNull(),
+    expiresAt: instant('expires_at').notNull(),
+    revokedAt: instant('revoked_at'),
+  },
+  (table) => [
+    primaryKey({ columns: [table.userId, table.id] }),
+    index('sessions_expires_at').on(table.expiresAt),
+  ],
+)

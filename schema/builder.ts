@@ -1,0 +1,23 @@
+import SchemaBuilder from '@pothos/core'
+import type { Context } from './context.ts'
+
+/** The one builder. Types and fields are added to it by the files beside this one. */
+export const builder = new SchemaBuilder<{
+  Context: Context
+  DefaultFieldNullability: false
+  Scalars: {
+    ID: { Input: string; Output: string }
+    DateTime: { Input: Date; Output: Date }
+    URL: { Input: string; Output: string }
+  }
+}>({ defaultFieldNullability: false })
+
+/**
+ * Marks a field whose answer depends on who asks. Subscriptions that select none of these can be answered once for all
+ * who are told of an event.
+ */
+export const ofViewer = { extensions: { dependsOnViewer: true } }
+
+builder.queryType({})
+builder.mutationType({})
+builder.subscriptionType({})

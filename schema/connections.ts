@@ -1,0 +1,91 @@
+import { defaultPageSize, maxPageSize } from '../server/domain/history.ts'
+import { badInput } from '../server/errors.ts'
+import { builder } from './builder.ts'
+
+export type Edge<Node> = { cursor: string; node: Node }
+
+export type Connection<Node> = {
+  edges: Edge<Node>[]
+  hasNextPage: boolean
+  hasPreviousPage: boolean
+  /** Only where the type has it. */
+  totalCount?: number
+}
+
+const pageInfo = builder.objectRef<Connection<unknown>>('PageInfo').implement({
+  fields: (t) => ({
+    hasNextPage: t.exposeBoolean('hasNextPage'),
+    hasPreviousPage: t.exposeBoolean('hasPreviousPage'),
+    startCursor: t.string({ nullable: true, resolve: ({ edges }) => edges[0]?.cursor ?? null }),
+    endCursor: t.string({ nullable: true, resolve: ({ edges }) => edges.at(-1)?.cursor ?? null }),
+  }),
+})
+
+/** Declares the connection and edge types of a node: `MessageConnection` and `MessageEdge` of `Message`. */
+export function connectionOf<Node>(node: ReturnType<typeof builder.objectRef<Node>>, options = { totalCount: false }) {
+  const edge = builder.objectRef<Edge<Node>>(`${node.name}Edge`).implement({
+    fields: (t) => ({
+      cursor: t.exposeString('cursor'),
+      node: t.field({ type: node, resolve: (parent) => parent.node as never }),
+    }),
+  })
+  return builder.objectRef<Connection<Node>>(`${node.name}Connection`).implement({
+    fields: (t) => ({
+      edges: t.field({ type: [edge], resolve: (parent) => parent.edges }),
+      pageInfo: t.field({ type: pageInfo, resolve: (parent) => parent }),
+      ...(options.totalCount ? { totalCount: t.int({ resolve: (parent) => parent.totalCount ?? 0 }) } : {}),
+    }),
+  })
+}
+
+/** How many entries a forward page takes; throws BAD_USER_INPUT where it is too many. */
+export function pageSize(first: number | null | undefined): number {
+  if (first == null) return defaultPageSize
+  if (first < 1 || first > maxPageSize) throw badInput(`A page has 1 to ${maxPageSize} entries.`, 'first')
+  return first
+}
+
+/** A forward page of rows, of which one more was read than is shown. */
+export function forwardPage<Row>(
+  rows: readonly Row[],
+  size: number,
+  after: string | null | undefined,
+  cursorOf: (row: Row) => string,
+): Connection<Row> {
+  return {
+    edges: rows.slice(0, size).map((node) => ({ cursor: cursorOf(node), node })),
+    hasNextPage: rows.length > size,
+    hasPreviousPage: after != null,
+  }
+}
+
+/** A place in a list as clients hold it: whatever it was made of, as text that is no use for anything else. */
+export const encodePlace = (...parts: (string | number)[]): string =>
+  Buffer.from(JSON.stringify(parts)).toString('base64url')
+
+/** Reads a place of as many parts; null for none, and BAD_USER_INPUT for what is no place of such a list. */
+export function decodePlace(text: string | null | undefined, parts: number, field: string): string[] | null {
+  if (text == null) return null
+  try {
+    const read: unknown = JSON.parse(Buffer.from(text, 'base64url').toString())
+    if (Array.isArray(read) && read.length === parts) return read.map(String)
+  } catch {
+    // Said below.
+  }
+  throw badInput('This is not a cursor of this list.', field)
+}
+
+/** Reads a place that is one whole number. */
+export function decodeNumber(text: string | null | undefined, field: string): number | null {
+  const place = decodePlace(text, 1, field)
+  if (place === null) return null
+  const number = Number(place[0])
+  if (Number.isInteger(number) && Math.abs(number) <= 0x7fff_ffff) return number
+  throw badInput('This is not a cursor of this list.', field)
+}
+
+/** Reads a Snowflake out of a place. */
+export function decodeSnowflake(text: string, field: string): string {
+  if (/^\d{1,19}$/.test(text) && BigInt(text) < 1n << 63n) return text
+  throw badInput('This is not a cursor of this list.', field)
+}

@@ -1,0 +1,18 @@
+import type { StreamDeps } from '../server/fanout/streams.ts'
+import type { Services } from '../server/services.ts'
+import type { Viewer } from '../server/viewer.ts'
+import type { Loaders, ViewerLoaders } from './loaders.ts'
+
+/** What resolvers are given: one for each request, and one for each event of a subscription. */
+export type Context = {
+  viewer: Viewer | null
+  services: Services
+  streams: StreamDeps
+  /** What is the same for everybody. For an event it is shared by all who are told of it. */
+  loaders: Loaders
+  /** What depends on who asks. */
+  own: ViewerLoaders
+  /** Keep GraphiQL's page signed in; nothing elsewhere. */
+  startCookieSession(token: string, expiresAt: Date): void
+  endCookieSession(): void
+}

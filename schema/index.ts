@@ -1,0 +1,20 @@
+import './channels.ts'
+import './drafts.ts'
+import './error-code.ts'
+import './members.ts'
+import './messages.ts'
+import './nodes.ts'
+import './pins.ts'
+import './presence.ts'
+import './reactions.ts'
+import './read-state.ts'
+import './scalars.ts'
+import './sessions.ts'
+import './streams.ts'
+import './threads.ts'
+import './typing.ts'
+import './users.ts'
+import { builder } from './builder.ts'
+
+/** The whole API. */
+export const schema = builder.toSchema()

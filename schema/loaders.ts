@@ -1,0 +1,103 @@
+import DataLoader from 'dataloader'
+import { and, eq, inArray, isNull } from 'drizzle-orm'
+import type { Database } from '../drizzle/connection.ts'
+import { channels, members } from '../drizzle/tables/index.ts'
+import type { MessageKey } from '../server/domain/messages.ts'
+import type { Presence } from '../server/domain/presence.ts'
+import type { ReactionSummary } from '../server/domain/reactions.ts'
+import type { ThreadState } from '../server/domain/threads.ts'
+import type { UserRow } from '../server/domain/users.ts'
+import { unauthenticated } from '../server/errors.ts'
+import type { ChannelRow, MemberRow, MessageRow } from '../server/message-store/rows.ts'
+import type { Services } from '../server/services.ts'
+import type { Viewer } from '../server/viewer.ts'
+
+export type Loaders = ReturnType<typeof createLoaders>
+export type ViewerLoaders = ReturnType<typeof createViewerLoaders>
+
+const messageKey = (key: MessageKey) => `${key.channelId} ${key.messageId}`
+
+/** Puts rows in the order of the keys that asked for them. */
+function inOrder<Key, Row>(keys: readonly Key[], rows: readonly Row[], keyOf: (row: Row) => Key): (Row | null)[] {
+  const byKey = new Map(rows.map((row) => [keyOf(row), row]))
+  return keys.map((key) => byKey.get(key) ?? null)
+}
+
+/** One query for each kind of thing that an answer needs, however often it needs it. The same for every viewer. */
+export function createLoaders(database: Database, services: Services) {
+  const { orm } = database
+  return {
+    user: new DataLoader<string, UserRow | null>(async (ids) =>
+      inOrder(ids, await services.users.findMany(ids), (user) => user.id),
+    ),
+    channel: new DataLoader<string, ChannelRow | null>(async (ids) =>
+      inOrder(ids, await orm.select().from(channels).where(inArray(channels.id, [...ids])), (channel) => channel.id),
+    ),
+    message: new DataLoader<MessageKey, MessageRow | null, string>(
+      async (keys) => {
+        const rows = await services.messages.findMany(keys)
+        return inOrder(keys.map(messageKey), rows, (row) => messageKey({ channelId: row.channelId, messageId: row.id }))
+      },
+      { cacheKeyFn: messageKey },
+    ),
+    reactions: new DataLoader<MessageKey, ReactionSummary[], string>(
+      async (keys) => {
+        const byMessage = Map.groupBy(await services.reactions.summaries(keys), (summary) => summary.messageId)
+        return keys.map((key) => byMessage.get(key.messageId) ?? [])
+      },
+      { cacheKeyFn: messageKey },
+    ),
+  }
+}
+
+/** The same for what depends on the viewer. Every loader throws UNAUTHENTICATED where nobody is signed in. */
+export function createViewerLoaders(database: Database, services: Services, viewer: Viewer | null) {
+  const { orm } = database
+  const viewerId = () => {
+    if (viewer === null) throw unauthenticated()
+    return viewer.userId
+  }
+  return {
+    /** The viewer's own membership; null where there is none. */
+    membership: new DataLoader<string, MemberRow | null>(async (channelIds) => {
+      const rows = await orm
+        .select()
+        .from(members)
+        .where(
+          and(eq(members.userId, viewerId()), inArray(members.channelId, [...channelIds]), isNull(members.leftAt)),
+        )
+      return inOrder(channelIds, rows, (member) => member.channelId)
+    }),
+    unreadMentions: new DataLoader<string, number>(async (channelIds) => {
+      const counts = await services.readState.unreadMentions(viewerId(), channelIds)
+      return channelIds.map((id) => counts.get(id) ?? 0)
+    }),
+    draft: new DataLoader<string, string | null>(async (channelIds) => {
+      const drafts = await services.drafts.find(viewerId(), channelIds)
+      return channelIds.map((id) => drafts.get(id) ?? null)
+    }),
+    directPeer: new DataLoader<string, string | null>(async (channelIds) => {
+      const peers = await services.channels.directPeers(viewerId(), channelIds)
+      return channelIds.map((id) => peers.get(id) ?? null)
+    }),
+    /** The emoji that the viewer has given each message. */
+    ownReactions: new DataLoader<MessageKey, Set<string>, string>(
+      async (keys) => {
+        const given = await services.reactions.ownOn(viewerId(), keys)
+        return keys.map((key) => given.get(key.messageId) ?? new Set())
+      },
+      { cacheKeyFn: messageKey },
+    ),
+    thread: new DataLoader<MessageKey, ThreadState | null, string>(
+      async (keys) => {
+        const states = await services.threads.states(viewerId(), keys)
+        return inOrder(keys.map((key) => key.messageId), states, (state) => state.messageId)
+      },
+      { cacheKeyFn: messageKey },
+    ),
+    presence: new DataLoader<string, Presence>(async (userIds) => {
+      const known = await services.presence.find(viewerId(), userIds)
+      return userIds.map((id) => known.get(id)!)
+    }),
+  }
+}

@@ -1,0 +1,146 @@
+import type { MessageKey } from '../server/domain/messages.ts'
+import { messageGlobalId } from '../server/lib/global-id.ts'
+import type { MessageRow } from '../server/message-store/rows.ts'
+import { snowflakeTime } from '../server/message-store/snowflake.ts'
+import { builder, ofViewer } from './builder.ts'
+import { messageConnection } from './channels.ts'
+import { decodeNumber, encodePlace, forwardPage, pageSize } from './connections.ts'
+import { readChannelId, readMessageId } from './ids.ts'
+import { nodeType } from './nodes.ts'
+import { channelType, messageKind, messageType, reactionType, threadStateType, userType } from './types.ts'
+import { requireViewer } from './viewer.ts'
+
+const keyOf = (message: MessageRow): MessageKey => ({ channelId: message.channelId, messageId: message.id })
+
+messageType.implement({
+  interfaces: [nodeType],
+  fields: (t) => ({
+    id: t.id({ resolve: (message) => messageGlobalId(message.channelId, message.id) }),
+    kind: t.field({ type: messageKind, resolve: (message) => message.kind }),
+    channel: t.field({
+      type: channelType,
+      resolve: async (message, _, { loaders }) => (await loaders.channel.load(message.channelId))!,
+    }),
+    seq: t.exposeInt('seq', {
+      description: '1, 2, 3 … within the channel, in the order in which all members see it, without holes.',
+    }),
+    version: t.exposeInt('version', {
+      description: 'Grows with each change of the message: of two copies the one with the greater version is the newer.',
+    }),
+    author: t.field({
+      type: userType,
+      resolve: async (message, _, { loaders }) => (await loaders.user.load(message.authorId))!,
+    }),
+    content: t.exposeString('content', {
+      description: 'Up to 100,000 characters (Unicode code points). Empty once deleted.',
+    }),
+    createdAt: t.field({ type: 'DateTime', resolve: (message) => snowflakeTime(message.id) }),
+    editedAt: t.field({ type: 'DateTime', nullable: true, resolve: (message) => message.editedAt }),
+    deletedAt: t.field({ type: 'DateTime', nullable: true, resolve: (message) => message.deletedAt }),
+    replyTo: t.field({
+      description: 'Replies stand in the channel like any message, and are listed under the one they answer.',
+      type: messageType,
+      nullable: true,
+      resolve: ({ channelId, replyToId }, _, { loaders }) =>
+        replyToId === null ? null : loaders.message.load({ channelId, messageId: replyToId }),
+    }),
+    replyCount: t.exposeInt('replyCount'),
+    replies: t.field({
+      description: 'Oldest first, deleted ones too.',
+      type: messageConnection,
+      args: { first: t.arg.int(), after: t.arg.string() },
+      resolve: async (message, { first, after }, { services }) => {
+        const size = pageSize(first)
+        const rows = await services.threads.replies(keyOf(message), size + 1, decodeNumber(after, 'after') ?? 0)
+        return forwardPage(rows, size, after, (reply) => encodePlace(reply.seq))
+      },
+    }),
+    viewerThread: t.field({
+      ...ofViewer,
+      description: 'The viewer’s place among the replies; null where the viewer does not follow them.',
+      type: threadStateType,
+      nullable: true,
+      resolve: (message, _, { viewer, own }) => (viewer === null ? null : own.thread.load(keyOf(message))),
+    }),
+    mentions: t.field({
+      type: [userType],
+      resolve: async ({ mentionIds }, _, { loaders }) => {
+        const users = await Promise.all(mentionIds.map((id) => loaders.user.load(id)))
+        return users.filter((user) => user !== null)
+      },
+    }),
+    reactions: t.field({
+      description: 'In the order in which each emoji first came.',
+      type: [reactionType],
+      resolve: async (message, _, { loaders }) => {
+        const summaries = message.deletedAt === null ? await loaders.reactions.load(keyOf(message)) : []
+        return summaries.map((summary) => ({ ...summary, channelId: message.channelId }))
+      },
+    }),
+    pinnedAt: t.field({ type: 'DateTime', nullable: true, resolve: (message) => message.pinnedAt }),
+  }),
+})
+
+/** What message mutations give back: the message as it is after them. */
+export const messagePayload = builder.objectRef<MessageRow>('MessagePayload').implement({
+  fields: (t) => ({ message: t.field({ type: messageType, resolve: (message) => message }) }),
+})
+
+const sendKind = builder.enumType('SendKind', {
+  description: 'The kinds of message that people write.',
+  values: ['USER', 'ACTION'] as const,
+})
+
+const sendMessageInput = builder.inputType('SendMessageInput', {
+  fields: (t) => ({
+    channelId: t.id({ required: true }),
+    content: t.string({ required: true }),
+    kind: t.field({ type: sendKind, description: 'ACTION for what `/me` is for. USER where it is left out.' }),
+    replyToId: t.id({ description: 'A message of the same channel.' }),
+    idempotencyKey: t.string({
+      description:
+        'Chosen by the client, unique for its author within the channel. Sending again with the same key gives back the ' +
+        'first message and sends nothing; with another body it is a CONFLICT.',
+    }),
+  }),
+})
+
+const editMessageInput = builder.inputType('EditMessageInput', {
+  fields: (t) => ({
+    messageId: t.id({ required: true }),
+    content: t.string({ required: true }),
+  }),
+})
+
+builder.mutationFields((t) => ({
+  sendMessage: t.field({
+    type: messagePayload,
+    args: { input: t.arg({ type: sendMessageInput, required: true }) },
+    resolve: (_, { input }, context) =>
+      context.services.messages.send(requireViewer(context), {
+        channelId: readChannelId(input.channelId, 'input.channelId'),
+        content: input.content,
+        ...(input.kind == null ? {} : { kind: input.kind }),
+        replyTo: input.replyToId == null ? null : readMessageId(input.replyToId, 'input.replyToId'),
+        idempotencyKey: input.idempotencyKey,
+      }),
+  }),
+  editMessage: t.field({
+    description: 'Replaces what a message of the viewer’s own says.',
+    type: messagePayload,
+    args: { input: t.arg({ type: editMessageInput, required: true }) },
+    resolve: (_, { input }, context) =>
+      context.services.messages.edit(
+        requireViewer(context),
+        readMessageId(input.messageId, 'input.messageId'),
+        input.content,
+      ),
+  }),
+  deleteMessage: t.field({
+    description: 'Empties a message, which stays in its place as a tombstone.',
+    type: messagePayload,
+    args: { messageId: t.arg.id({ required: true }) },
+    resolve: (_, { messageId }, context) =>
+      context.services.messages.delete(requireViewer(context), readMessageId(messageId, 'messageId')),
+  }),
+}))

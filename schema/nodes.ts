@@ -1,0 +1,53 @@
+import { badInput } from '../server/errors.ts'
+import type { UserRow } from '../server/domain/users.ts'
+import { parseGlobalId } from '../server/lib/global-id.ts'
+import type { ChannelRow, MessageRow } from '../server/message-store/rows.ts'
+import { builder } from './builder.ts'
+import type { Context } from './context.ts'
+import { findVisibleChannel, mayRead, requireViewer } from './viewer.ts'
+
+type NodeRow = { typename: 'User'; row: UserRow } | { typename: 'Channel'; row: ChannelRow } | { typename: 'Message'; row: MessageRow }
+
+export const nodeType = builder.interfaceRef<unknown>('Node').implement({
+  description: 'Whatever has an id. Ids are opaque: do not take them apart.',
+  fields: (t) => ({ id: t.id({ resolve: () => '' }) }),
+  // Rows are told apart by what only they have.
+  resolveType: (row) => {
+    const fields = row as object
+    return 'username' in fields ? 'User' : 'memberCount' in fields ? 'Channel' : 'Message'
+  },
+})
+
+/** What an id stands for, if the viewer may see it. */
+async function findNode(context: Context, id: string): Promise<NodeRow['row'] | null> {
+  requireViewer(context)
+  const parsed = parseGlobalId(id)
+  if (parsed === null) return null
+  if (parsed.type === 'User') return context.loaders.user.load(parsed.userId)
+  const channel = await findVisibleChannel(context, parsed.channelId)
+  if (parsed.type === 'Channel' || channel === null) return channel
+  return (await mayRead(context, channel)) ? context.loaders.message.load(parsed) : null
+}
+
+/** Ids in one request for nodes. */
+const maxNodes = 100
+
+builder.queryFields((t) => ({
+  node: t.field({
+    description: 'Whatever has this id; null where the viewer may not see it, or there is none.',
+    type: nodeType,
+    nullable: true,
+    args: { id: t.arg.id({ required: true }) },
+    resolve: (_, { id }, context) => findNode(context, id),
+  }),
+  nodes: t.field({
+    description: `Up to ${maxNodes} of them, in the order of the ids.`,
+    type: [nodeType],
+    nullable: { list: false, items: true },
+    args: { ids: t.arg.idList({ required: true }) },
+    resolve: (_, { ids }, context) => {
+      if (ids.length > maxNodes) throw badInput(`At most ${maxNodes} ids at once.`, 'ids')
+      return Promise.all(ids.map((id) => findNode(context, id)))
+    },
+  }),
+}))

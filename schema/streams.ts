@@ -1,0 +1,173 @@
+import type { AccountItem } from '../server/fanout/account-source.ts'
+import { encodeCursor } from '../server/fanout/cursor.ts'
+import { type InboxItem, openInbox } from '../server/fanout/inbox.ts'
+import { type MessageChange, openMessages } from '../server/fanout/streams.ts'
+import { channelGlobalId, userGlobalId } from '../server/lib/global-id.ts'
+import type { Change, Position } from '../server/message-store/changes.ts'
+import type { MemberRow } from '../server/message-store/rows.ts'
+import { builder, ofViewer } from './builder.ts'
+import type { Context } from './context.ts'
+import { readChannelId } from './ids.ts'
+import { whileWatching } from './subscriptions.ts'
+import { channelType, memberType, messageType, userType } from './types.ts'
+import { requireViewer } from './viewer.ts'
+
+/** Which stream an event belongs to and where the stream stands after it. */
+type Place = { stream: string; cursor: string }
+
+const onChannel = ({ channelId, change, seq }: Pick<Change, 'channelId'> & Position): Place => ({
+  stream: channelGlobalId(channelId),
+  cursor: encodeCursor({ kind: 'channel', id: channelId, change, seq }),
+})
+const onAccount = (userId: string, change: number): Place => ({
+  stream: userGlobalId(userId),
+  cursor: encodeCursor({ kind: 'account', id: userId, change, seq: 0 }),
+})
+
+type MessageEvent = Place & { of: 'message'; change: MessageChange }
+type MembershipEvent = Place & { of: 'membership'; channelId: string; userId: string; member: MemberRow | null }
+type ChannelUpdatedEvent = Place & { of: 'channel'; channelId: string }
+type ReadStateEvent = Place & { of: 'read'; channelId: string; userId: string }
+type SyncedEvent = Place & { of: 'synced' }
+type StreamEvent = MessageEvent | MembershipEvent | ChannelUpdatedEvent | ReadStateEvent | SyncedEvent
+
+const eventType = builder.interfaceRef<Place>('Event').implement({
+  fields: (t) => ({
+    stream: t.exposeID('stream', {
+      description: 'Which stream this belongs to: a channel’s, or the viewer’s own account. The id of either.',
+    }),
+    cursor: t.exposeString('cursor', {
+      description:
+        'Where that stream stands after this event: pass it as `after` to go on from here on any connection, to any replica.',
+    }),
+  }),
+})
+
+const messageEventKind = builder.enumType('MessageEventKind', {
+  description:
+    'What a stream says happened. A client that keeps messages by id and puts what it is given in their place is right, whatever the kind.',
+  values: {
+    CREATED: { description: 'New since `after`, whatever happened to it in between.' },
+    EDITED: {},
+    DELETED: {},
+    REACTIONS_CHANGED: {},
+    PINS_CHANGED: {},
+    ENRICHED: { description: 'Thumbnails, link previews or reply counts came in.' },
+  } as const,
+})
+
+const channelOf = async ({ channelId }: { channelId: string }, _: unknown, { loaders }: Context) =>
+  (await loaders.channel.load(channelId))!
+
+const messageEvent = builder.objectRef<MessageEvent>('MessageEvent').implement({
+  interfaces: [eventType],
+  fields: (t) => ({
+    kind: t.field({ type: messageEventKind, resolve: ({ change }) => change.kind }),
+    message: t.field({ type: messageType, resolve: ({ change }) => change.message }),
+  }),
+})
+
+const membershipEvent = builder.objectRef<MembershipEvent>('MembershipEvent').implement({
+  interfaces: [eventType],
+  fields: (t) => ({
+    channel: t.field({ type: channelType, resolve: channelOf }),
+    user: t.field({ type: userType, resolve: async ({ userId }, _, { loaders }) => (await loaders.user.load(userId))! }),
+    member: t.field({
+      description: 'Null once the user is no longer a member.',
+      type: memberType,
+      nullable: true,
+      resolve: ({ member }) => member,
+    }),
+  }),
+})
+
+const channelUpdatedEvent = builder.objectRef<ChannelUpdatedEvent>('ChannelUpdatedEvent').implement({
+  description: 'Name or topic; on the account’s stream, the viewer’s draft or notifications.',
+  interfaces: [eventType],
+  fields: (t) => ({ channel: t.field({ type: channelType, resolve: channelOf }) }),
+})
+
+const readStateEvent = builder.objectRef<ReadStateEvent>('ReadStateEvent').implement({
+  description: 'The viewer’s read position has moved, on whatever device.',
+  interfaces: [eventType],
+  fields: (t) => ({
+    channel: t.field({ type: channelType, resolve: channelOf }),
+    lastReadSeq: t.int({
+      ...ofViewer,
+      // Read afresh, so that of two moves that cross, both tell where it ended.
+      resolve: async ({ channelId }, _, { own }) => (await own.membership.load(channelId))?.lastReadSeq ?? 0,
+    }),
+  }),
+})
+
+const syncedEvent = builder.objectRef<SyncedEvent>('SyncedEvent').implement({
+  description: 'All that happened before is handed out: from here on it is live.',
+  interfaces: [eventType],
+})
+
+const typenames = {
+  message: 'MessageEvent',
+  membership: 'MembershipEvent',
+  channel: 'ChannelUpdatedEvent',
+  read: 'ReadStateEvent',
+  synced: 'SyncedEvent',
+} as const
+
+const inboxEvent = builder.unionType('InboxEvent', {
+  types: [messageEvent, membershipEvent, channelUpdatedEvent, readStateEvent, syncedEvent],
+  resolveType: (event) => typenames[(event as StreamEvent).of],
+})
+
+/** What one item of an inbox is to its reader. */
+async function toEvent(item: InboxItem, viewerId: string, context: Context): Promise<StreamEvent> {
+  if (item.type === 'synced') return { of: 'synced', ...onAccount(viewerId, item.position.change) }
+  if (item.type === 'account') return toAccountEvent(item.change, viewerId, context)
+  const { change } = item
+  const place = onChannel(change)
+  const { channelId } = change
+  if (item.type === 'ownRead') return { of: 'read', ...place, channelId, userId: viewerId }
+  if (change.type === 'message') return { of: 'message', ...place, change }
+  if (change.type === 'channel') return { of: 'channel', ...place, channelId }
+  const { member } = change
+  return { of: 'membership', ...place, channelId, userId: member.userId, member: member.leftAt === null ? member : null }
+}
+
+async function toAccountEvent(item: AccountItem, viewerId: string, context: Context): Promise<StreamEvent> {
+  const place = onAccount(viewerId, item.change)
+  const { channelId } = item
+  if (item.kind === 'READ') return { of: 'read', ...place, channelId, userId: viewerId }
+  if (item.kind === 'CHANNEL') return { of: 'channel', ...place, channelId }
+  const member = await context.own.membership.load(channelId)
+  return { of: 'membership', ...place, channelId, userId: viewerId, member }
+}
+
+builder.subscriptionFields((t) => ({
+  messages: t.field({
+    description:
+      'One channel’s messages. With `after`: first everything that changed since, each message once in its latest state, ' +
+      'then what comes, with no gap, no repeat and in the order of the changes. Without: from now on. Ends with FORBIDDEN ' +
+      'when the viewer stops being a member, and with CURSOR_EXPIRED where the cursor is older than what is kept.',
+    type: messageEvent,
+    args: { channelId: t.arg.id({ required: true }), after: t.arg.string() },
+    subscribe: async (_, args, context) => {
+      const viewerId = requireViewer(context)
+      const channelId = readChannelId(args.channelId, 'channelId')
+      return whileWatching(context, await openMessages(context.streams, viewerId, channelId, args.after ?? null))
+    },
+    resolve: (parent): MessageEvent => {
+      const change = parent as MessageChange
+      return { of: 'message', ...onChannel(change), change }
+    },
+  }),
+  inbox: t.field({
+    description:
+      'Everything that concerns the viewer, in all channels and from all of the viewer’s devices: all that a mobile app ' +
+      'needs. With `after`, the newest cursor that the client holds of each stream; streams it does not name start from ' +
+      'now. What was joined or left while away comes on the account’s stream.',
+    type: inboxEvent,
+    args: { after: t.arg.stringList() },
+    subscribe: async (_, { after }, context) =>
+      whileWatching(context, await openInbox(context.streams, requireViewer(context), after ?? [])),
+    resolve: (item, _, context) => toEvent(item as InboxItem, requireViewer(context), context) as never,
+  }),
+}))

@@ -1,0 +1,44 @@
+import type { Presence } from '../server/domain/presence.ts'
+import type { ReactionSummary } from '../server/domain/reactions.ts'
+import type { ThreadState } from '../server/domain/threads.ts'
+import type { UserRow } from '../server/domain/users.ts'
+import type { ChannelRow, MemberRow, MessageRow } from '../server/message-store/rows.ts'
+import { builder } from './builder.ts'
+
+/** The types that refer to each other, named here and described in the files of their nouns. */
+export const userType = builder.objectRef<UserRow>('User')
+export const presenceType = builder.objectRef<Presence>('Presence')
+export const channelType = builder.objectRef<ChannelRow>('Channel')
+export const memberType = builder.objectRef<MemberRow>('Member')
+export const messageType = builder.objectRef<MessageRow>('Message')
+export const reactionType = builder.objectRef<ReactionSummary & { channelId: string }>('Reaction')
+export const threadStateType = builder.objectRef<ThreadState>('ThreadState')
+
+export const presenceStatus = builder.enumType('PresenceStatus', {
+  values: {
+    ONLINE: { description: 'Connected with a device. Setting it follows the connections again.' },
+    AWAY: {},
+    DO_NOT_DISTURB: {},
+    OFFLINE: { description: 'Not connected, hidden, or none of the viewer’s business.' },
+  } as const,
+})
+export const channelKind = builder.enumType('ChannelKind', {
+  values: {
+    DIRECT: { description: 'Two people; there is one for each pair.' },
+    GROUP: { description: 'Invited people, up to the number that the deployment allows.' },
+    PUBLIC: { description: 'Anyone may join; any size.' },
+  } as const,
+})
+export const memberRole = builder.enumType('MemberRole', { values: ['OWNER', 'ADMIN', 'MEMBER'] as const })
+export const notificationLevel = builder.enumType('NotificationLevel', {
+  values: ['ALL', 'MENTIONS', 'NONE'] as const,
+})
+export const messageKind = builder.enumType('MessageKind', {
+  values: {
+    USER: { description: 'Written by its author.' },
+    ACTION: { description: 'Written by its author about themselves, as with /me.' },
+    MEMBER_JOINED: { description: 'The author has come in.' },
+    MEMBER_LEFT: { description: 'The author has gone.' },
+    CHANNEL_UPDATED: { description: 'The author has changed the name or the topic; the content is the new one.' },
+  } as const,
+})

@@ -1,0 +1,59 @@
+import { userGlobalId } from '../server/lib/global-id.ts'
+import { builder, ofViewer } from './builder.ts'
+import { nodeType } from './nodes.ts'
+import { presenceType, userType } from './types.ts'
+import { requireViewer } from './viewer.ts'
+
+userType.implement({
+  description: 'A person, or a program that takes part like one.',
+  interfaces: [nodeType],
+  fields: (t) => ({
+    id: t.id({ resolve: (user) => userGlobalId(user.id) }),
+    username: t.exposeString('username', { description: 'Unique, whatever its case; `@username` mentions.' }),
+    displayName: t.exposeString('displayName'),
+    avatarUrl: t.field({ type: 'URL', nullable: true, resolve: (user) => user.avatarUrl }),
+    bot: t.exposeBoolean('bot'),
+    createdAt: t.field({ type: 'DateTime', resolve: (user) => user.createdAt }),
+    presence: t.field({
+      ...ofViewer,
+      description: 'OFFLINE to those who share no channel with this user.',
+      type: presenceType,
+      resolve: (user, _, { own }) => own.presence.load(user.id),
+    }),
+  }),
+})
+
+const updateProfileInput = builder.inputType('UpdateProfileInput', {
+  description: 'An absent field keeps what is there.',
+  fields: (t) => ({
+    displayName: t.string({ description: 'Null shows the username instead.' }),
+  }),
+})
+
+builder.queryFields((t) => ({
+  viewer: t.field({
+    ...ofViewer,
+    description: 'Who is asking; null when signed out.',
+    type: userType,
+    nullable: true,
+    resolve: (_, __, { viewer, loaders }) => (viewer === null ? null : loaders.user.load(viewer.userId)),
+  }),
+  user: t.field({
+    description: 'The user of this name, whatever its case.',
+    type: userType,
+    nullable: true,
+    args: { username: t.arg.string({ required: true }) },
+    resolve: (_, { username }, context) => {
+      requireViewer(context)
+      return context.services.users.findByUsername(username.slice(0, 64))
+    },
+  }),
+}))
+
+builder.mutationFields((t) => ({
+  updateProfile: t.field({
+    type: userType,
+    args: { input: t.arg({ type: updateProfileInput, required: true }) },
+    resolve: (_, { input }, context) => context.services.users.updateProfile(requireViewer(context), input),
+  }),
+}))

@@ -1,0 +1,135 @@
+import { type Database, openDatabase } from '../drizzle/connection.ts'
+import { migrate } from '../drizzle/migrate.ts'
+import type { Config } from './config.ts'
+import { unavailable } from './errors.ts'
+import type { EventBus } from './event-bus/event-bus.ts'
+import { createMemoryBus } from './event-bus/memory-bus.ts'
+import { createRedisBus } from './event-bus/redis-bus.ts'
+import { accountSource } from './fanout/account-source.ts'
+import { createAnnouncer } from './fanout/announcer.ts'
+import { channelSource } from './fanout/channel-source.ts'
+import { createFeeds } from './fanout/feed.ts'
+import type { StreamDeps } from './fanout/streams.ts'
+import { createAccessTokens, createExternalTokens } from './lib/access-tokens.ts'
+import { startEmbeddedPostgres } from './lib/embedded-postgres.ts'
+import { loadSecrets } from './lib/secrets.ts'
+import { createSendBatcher } from './message-store/batcher.ts'
+import { createSnowflakes } from './message-store/snowflake.ts'
+import { leaseWorker } from './message-store/worker-lease.ts'
+import type { Log } from './observability/log.ts'
+import type { Metrics } from './observability/metrics.ts'
+import { measureStatements } from './observability/statements.ts'
+import { createServices, type Services } from './services.ts'
+
+/** What every process stands on: the store, and what starts and stops with it. */
+export type Store = {
+  database: Database
+  secrets: { jwtSecret: string }
+  close(): Promise<void>
+}
+
+/** Everything behind the transports. */
+export type App = {
+  database: Database
+  bus: EventBus
+  services: Services
+  streams: StreamDeps
+  ready(): Promise<{ ok: boolean; checks: Record<string, string> }>
+  close(): Promise<void>
+}
+
+type Surroundings = { config: Config; log: Log; metrics: Metrics }
+
+/**
+ * Opens the database that the configuration names, the embedded one where it names none, and brings it up to date.
+ * `onLost` is called when the embedded one dies.
+ */
+export async function openStore({ config, log, metrics }: Surroundings, onLost: (reason: string) => void): Promise<Store> {
+  const embedded =
+    config.database.url === null
+      ? await startEmbeddedPostgres({ dataDir: config.dataDir, log: (line) => log.info(line) })
+      : null
+  embedded?.onExit(onLost)
+  const database = openDatabase({
+    url: embedded?.url ?? config.database.url!,
+    poolSize: config.database.poolSize,
+    unavailable,
+    around: measureStatements(metrics),
+  })
+  const close = async () => {
+    await database.close()
+    await embedded?.stop()
+  }
+  try {
+    const secrets = await loadSecrets(config.dataDir, { jwtSecret: config.auth.jwtSecret })
+    const ran = await migrate(database)
+    if (ran.length > 0) log.info({ migrations: ran.length }, 'database migrated')
+    return { database, secrets, close }
+  } catch (error) {
+    await close()
+    throw error
+  }
+}
+
+/** The one place that chooses engines. */
+export async function createApp({ config, log, metrics }: Surroundings, store: Store): Promise<App> {
+  const { database } = store
+  const onError = (error: unknown) => log.warn({ err: error }, 'will be tried again')
+  const lease = await leaseWorker(database, onError)
+  const bus = config.redisUrl === null ? createMemoryBus() : createRedisBus({ url: config.redisUrl, onError })
+  const announce = createAnnouncer(bus)
+  const snowflakes = createSnowflakes(lease.worker)
+  const sends = createSendBatcher({
+    database,
+    snowflakes,
+    announce: (changes) => {
+      metrics.messagesSent.inc(changes.filter((change) => change.type === 'message' && change.kind === 'CREATED').length)
+      announce.channel(changes)
+    },
+    onBatch: (size) => metrics.sendBatchSize.observe(size),
+  })
+  const { provider } = config.auth
+  const tokens =
+    provider === null
+      ? createAccessTokens({ secret: store.secrets.jwtSecret, minutes: config.auth.accessTokenMinutes })
+      : createExternalTokens({ ...provider, audience: config.auth.providerAudience })
+  const services = createServices(
+    { database, snowflakes, sends, announce, limits: { groupMembers: config.limits.groupMaxMembers } },
+    { tokens, refreshDays: config.auth.refreshTokenDays, external: provider !== null },
+  )
+
+  const onMissed = () => metrics.catchUpReads.inc()
+  const channels = channelSource(database)
+  const accounts = accountSource(database)
+  const streams: StreamDeps = {
+    database,
+    bus,
+    channels: { source: channels, feeds: createFeeds({ source: channels, bus, onError, onMissed }) },
+    accounts: { source: accounts, feeds: createFeeds({ source: accounts, bus, onError, onMissed }) },
+  }
+
+  return {
+    database,
+    bus,
+    services,
+    streams,
+
+    async ready() {
+      const up = await database.run('select 1', []).then(
+        () => true,
+        () => false,
+      )
+      // Without the bus streams lag by a second and nothing fails: the replica stays in service, and says so.
+      return { ok: up, checks: { database: up ? 'up' : 'down', bus: bus.isUp() ? 'up' : 'down' } }
+    },
+
+    async close() {
+      await sends.drain()
+      streams.channels.feeds.close()
+      streams.accounts.feeds.close()
+      services.presence.close()
+      await bus.close()
+      await lease.release().catch(onError)
+    },
+  }
+}

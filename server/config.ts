@@ -1,0 +1,253 @@
+import {
+  exactWebAddress,
+  flag,
+  folder,
+  listenAddress,
+  oneOf,
+  originList,
+  serviceUrl,
+  share,
+  text,
+  webAddress,
+  wholeNumber,
+} from './lib/env-values.ts'
+import {
+  describeFaults,
+  describeSettings,
+  type Environment,
+  type Fault,
+  misspeltSettings,
+  type Need,
+  optional,
+  readSettings,
+  type ValuesOf,
+  withDefault,
+} from './lib/settings.ts'
+
+/**
+ * Every setting there is. This table is what is checked at the start and what the README shows; nothing else in the
+ * project reads the environment. `null` means off, or that the engine inside the process is used.
+ */
+export const settings = {
+  PORT: withDefault('4000', 'Port for HTTP and WebSocket; 0 takes a free one.', wholeNumber(0, 65_535)),
+  // Anyone who reaches the port may sign up, so a laptop in a café must not offer it to the room. A container has a
+  // network of its own, and its image sets HOST.
+  HOST: withDefault(
+    '127.0.0.1',
+    'Address to listen on. Only this machine reaches the default; `::` or `0.0.0.0` lets others in, as in a container.',
+    listenAddress(),
+    { example: '::' },
+  ),
+  PUBLIC_URL: optional(
+    '`http://localhost:PORT`',
+    'Where clients reach the server, such as through a proxy. Signed addresses of files begin with it.',
+    webAddress(),
+    { example: 'https://chat.example.org' },
+  ),
+  CORS_ORIGINS: optional(
+    'only pages of `PUBLIC_URL`',
+    'Origins of other web apps that may call the API and open sockets, with commas between them.',
+    originList(),
+    { example: 'https://app.example.org,https://admin.example.org' },
+  ),
+  DATA_DIR: withDefault(
+    './data',
+    'Folder for what the process keeps itself: the embedded database, files and secrets.',
+    folder(),
+  ),
+  DATABASE_URL: optional(
+    'embedded Postgres in `DATA_DIR`',
+    'Postgres 15 or newer. The owner of the database is enough; no superuser is needed.',
+    serviceUrl('postgres', 'postgresql'),
+    { example: 'postgres://maru:…@db.example.org:5432/maru', secret: true },
+  ),
+  // At least two: a transaction holds a connection of its own, and statements beside it need another.
+  DATABASE_POOL_SIZE: withDefault('10', 'Connections of each process to the database.', wholeNumber(2, 1_000)),
+  REDIS_URL: optional(
+    'everything in the one process',
+    'Redis, which several replicas need to hear of each other.',
+    serviceUrl('redis', 'rediss'),
+    { example: 'redis://redis.example.org:6379', secret: true },
+  ),
+  S3_ENDPOINT: optional(
+    'files in `DATA_DIR`',
+    'Address of an S3 service for files. All five `S3_` settings go together.',
+    webAddress(),
+    { example: 'https://s3.eu-central-1.amazonaws.com' },
+  ),
+  S3_REGION: optional('–', 'Region of the bucket.', text(), { example: 'eu-central-1' }),
+  S3_BUCKET: optional('–', 'Bucket for files; it must exist.', text(), { example: 'maru-files' }),
+  S3_ACCESS_KEY_ID: optional('–', 'Key that may read and write the bucket.', text(), {
+    example: 'AKIA…',
+    secret: true,
+  }),
+  S3_SECRET_ACCESS_KEY: optional('–', 'The secret of that key.', text(), { example: '…', secret: true }),
+  // RFC 7518 wants the key of HS256 to be no shorter than its hash, which is 32 bytes.
+  JWT_SECRET: optional(
+    'made once and kept in `DATA_DIR`',
+    'Signs access tokens; at least 32 characters, the same on every replica. Must be given with `DATABASE_URL`.',
+    text(32),
+    { example: '"$(openssl rand -base64 48)"', secret: true },
+  ),
+  ACCESS_TOKEN_MINUTES: withDefault('15', 'How long an access token is good.', wholeNumber(1, 1_440)),
+  REFRESH_TOKEN_DAYS: withDefault('60', 'How long a device stays signed in without being used.', wholeNumber(1, 3_650)),
+  AUTH_JWKS_URL: optional(
+    'own accounts only',
+    'Key set of your own identity provider. Its users appear when they are first seen.',
+    exactWebAddress(),
+    { example: 'https://id.example.org/.well-known/jwks.json', secret: true },
+  ),
+  AUTH_ISSUER: optional('–', "The `iss` of that provider's tokens, to the letter.", text(), {
+    example: 'https://id.example.org',
+  }),
+  AUTH_AUDIENCE: optional('any', "The `aud` that the provider's tokens must name.", text(), { example: 'maru' }),
+  GROUP_MAX_MEMBERS: withDefault('100', 'Members of a GROUP channel.', wholeNumber(2, 10_000)),
+  MESSAGE_MAX_CHARACTERS: withDefault('100000', 'Length of a message in code points.', wholeNumber(1, 100_000)),
+  // The longest message is 100,000 code points, each of up to 12 bytes where a client escapes it: "\ud83d\ude00".
+  MAX_REQUEST_BYTES: withDefault(
+    '2097152',
+    'Largest HTTP body and WebSocket frame that is read.',
+    wholeNumber(16_384, 67_108_864),
+  ),
+  // Twenty devices and tabs, each with fifty conversations open.
+  MAX_SOCKETS_PER_USER: withDefault('20', 'Open sockets of one user on a replica.', wholeNumber(1, 1_000_000)),
+  MAX_SUBSCRIPTIONS_PER_USER: withDefault(
+    '1000',
+    'Live subscriptions of one user on a replica, over all sockets.',
+    wholeNumber(1, 1_000_000),
+  ),
+  // `docker stop` kills after 10 seconds, Kubernetes after 30.
+  DRAIN_SECONDS: withDefault('8', 'After SIGTERM, how long to wait for what is under way.', wholeNumber(0, 600)),
+  LOG_LEVEL: withDefault(
+    'info',
+    'Least level that is logged: trace, debug, info, warn, error, fatal or silent.',
+    oneOf('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+  ),
+  LOG_FORMAT: withDefault(
+    'auto',
+    '`json` for one JSON object a line, `pretty` for people; `auto` is pretty on a terminal.',
+    oneOf('auto', 'json', 'pretty'),
+  ),
+  METRICS: withDefault('on', 'Whether `/metrics` answers in the format of Prometheus.', flag()),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(
+    'no traces',
+    'OpenTelemetry collector for traces, by OTLP over HTTP; `/v1/traces` is added. ' +
+      '`OTEL_EXPORTER_OTLP_HEADERS` is read too, by OpenTelemetry itself.',
+    webAddress(),
+    { example: 'http://localhost:4318', secret: true },
+  ),
+  OTEL_TRACES_SAMPLER_ARG: withDefault('1', 'Share of operations that are traced, from 0 to 1.', share()),
+  OTEL_SERVICE_NAME: withDefault('maru', 'Name of this service in traces.', text()),
+}
+
+const s3 = ['S3_ENDPOINT', 'S3_REGION', 'S3_BUCKET', 'S3_ACCESS_KEY_ID', 'S3_SECRET_ACCESS_KEY'] as const
+
+const needs: readonly Need<keyof typeof settings>[] = [
+  { given: s3, needed: s3, because: 'a bucket is reached with all five S3_ settings or not at all' },
+  {
+    given: ['AUTH_JWKS_URL', 'AUTH_ISSUER', 'AUTH_AUDIENCE'],
+    needed: ['AUTH_JWKS_URL', 'AUTH_ISSUER'],
+    because: 'tokens of another issuer are checked against its key set and its name',
+  },
+  {
+    given: ['DATABASE_URL'],
+    needed: ['JWT_SECRET'],
+    because: 'every replica on a database must sign and check tokens with the same secret',
+  },
+]
+
+/** What the process was told, checked and frozen. */
+export type Config = ReturnType<typeof arrange>
+
+/** The environment asks for something that cannot be. The message lists every fault with its remedy. */
+export class ConfigError extends Error {
+  readonly faults: readonly Fault[]
+
+  constructor(faults: readonly Fault[]) {
+    super(describeFaults(faults))
+    this.name = 'ConfigError'
+    this.faults = faults
+  }
+}
+
+/**
+ * Reads all settings from an environment, usually `process.env`.
+ *
+ * @throws ConfigError with all faults at once.
+ */
+export function readConfig(env: Environment): Config {
+  const { values, faults } = readSettings(settings, needs, env)
+  if (faults.length > 0) throw new ConfigError(faults)
+  return arrange(values)
+}
+
+/** A warning for each variable that is probably a setting with a slip in its name. */
+export function configWarnings(env: Environment): string[] {
+  return misspeltSettings(settings, env).map(({ found, meant }) => `${found} is no setting; was ${meant} meant?`)
+}
+
+/** The settings as a table in Markdown, as the README shows it. */
+export const settingsTable = (): string => describeSettings(settings)
+
+/** The values by who uses them. Settings that go together are one object, or null together. */
+function arrange(values: ValuesOf<typeof settings>) {
+  return Object.freeze({
+    http: Object.freeze({
+      port: values.PORT,
+      host: values.HOST,
+      /** Without a slash at its end; null means `http://localhost:` and the port that is listened on. */
+      publicUrl: values.PUBLIC_URL,
+      corsOrigins: Object.freeze(values.CORS_ORIGINS ?? []),
+      maxRequestBytes: values.MAX_REQUEST_BYTES,
+      maxSocketsPerUser: values.MAX_SOCKETS_PER_USER,
+      maxSubscriptionsPerUser: values.MAX_SUBSCRIPTIONS_PER_USER,
+      drainSeconds: values.DRAIN_SECONDS,
+    }),
+    /** Absolute. */
+    dataDir: values.DATA_DIR,
+    database: Object.freeze({
+      /** Null for the embedded one. */
+      url: values.DATABASE_URL,
+      poolSize: values.DATABASE_POOL_SIZE,
+    }),
+    /** Null for the bus inside the process. */
+    redisUrl: values.REDIS_URL,
+    /** Null for files in `dataDir`. */
+    s3: together({
+      endpoint: values.S3_ENDPOINT,
+      region: values.S3_REGION,
+      bucket: values.S3_BUCKET,
+      accessKeyId: values.S3_ACCESS_KEY_ID,
+      secretAccessKey: values.S3_SECRET_ACCESS_KEY,
+    }),
+    auth: Object.freeze({
+      /** Null only with the embedded database: see `loadSecrets`. */
+      jwtSecret: values.JWT_SECRET,
+      accessTokenMinutes: values.ACCESS_TOKEN_MINUTES,
+      refreshTokenDays: values.REFRESH_TOKEN_DAYS,
+      /** The deployment's own identity provider; null where there is none. */
+      provider: together({ jwksUrl: values.AUTH_JWKS_URL, issuer: values.AUTH_ISSUER }),
+      /** Null for any; only asked of the provider's tokens. */
+      providerAudience: values.AUTH_AUDIENCE,
+    }),
+    limits: Object.freeze({
+      groupMaxMembers: values.GROUP_MAX_MEMBERS,
+      messageMaxCharacters: values.MESSAGE_MAX_CHARACTERS,
+    }),
+    log: Object.freeze({ level: values.LOG_LEVEL, format: values.LOG_FORMAT }),
+    metrics: values.METRICS,
+    tracing: Object.freeze({
+      /** Null where nothing is traced. */
+      endpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT,
+      share: values.OTEL_TRACES_SAMPLER_ARG,
+      serviceName: values.OTEL_SERVICE_NAME,
+    }),
+  })
+}
+
+type Given<Parts> = Readonly<{ [Part in keyof Parts]: NonNullable<Parts[Part]> }>
+
+/** Parts that are all there or count as absent together. */
+function together<Parts extends Record<string, unknown>>(parts: Parts): Given<Parts> | null {
+  return Object.values(parts).includes(null) ? null : (Object.freeze(parts) as Given<Parts>)
+}

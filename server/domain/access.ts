@@ -1,0 +1,72 @@
+import { and, eq, isNull } from 'drizzle-orm'
+import type { Orm } from '../../drizzle/connection.ts'
+import { channels, members } from '../../drizzle/tables/index.ts'
+import { forbidden, notFound } from '../errors.ts'
+import type { ChannelRow, MemberRow } from '../message-store/rows.ts'
+import { type Action, may, type Standing } from './permissions.ts'
+
+/** A channel and how the viewer stands to it, as one snapshot. */
+export type Access = { channel: ChannelRow; member: MemberRow | null; standing: Standing }
+
+const denials: Partial<Record<Action, string>> = {
+  see: 'This channel is not open to you.',
+  read: 'Only members may read this channel.',
+  post: 'Only members may write here.',
+  react: 'Only members may react here.',
+  join: 'This channel can only be entered by invitation.',
+  leave: 'A direct channel cannot be left.',
+}
+
+/** Loads a channel with the viewer's membership; throws NOT_FOUND where there is none. */
+export async function loadAccess(orm: Orm, viewerId: string, channelId: string): Promise<Access> {
+  const [row] = await orm
+    .select({ channel: channels, member: members })
+    .from(channels)
+    .leftJoin(
+      members,
+      and(eq(members.channelId, channels.id), eq(members.userId, viewerId), isNull(members.leftAt)),
+    )
+    .where(eq(channels.id, channelId))
+  if (row === undefined) throw notFound('channel', 'channelId')
+  return { ...row, standing: row.member?.role ?? 'NONE' }
+}
+
+/** Throws FORBIDDEN unless this standing allows the action. */
+export function authorise(standing: Standing, action: Action, kind: ChannelRow['kind']): void {
+  if (may(standing, action, kind)) return
+  throw forbidden(
+    denials[action] ?? (standing === 'NONE' ? 'You are not a member of this channel.' : 'Your role does not allow this.'),
+  )
+}
+
+/** Loads a channel and checks that the viewer may do `action` in it. Throws NOT_FOUND or FORBIDDEN. */
+export async function accessChannel(orm: Orm, viewerId: string, channelId: string, action: Action): Promise<Access> {
+  const access = await loadAccess(orm, viewerId, channelId)
+  authorise(access.standing, action, access.channel.kind)
+  return access
+}
+
+/**
+ * The viewer's standing, read while the channel is locked: what was true before the lock may not be any more. Throws
+ * FORBIDDEN unless it allows the action.
+ */
+export async function authoriseLocked(
+  orm: Orm,
+  channel: Pick<ChannelRow, 'id' | 'kind'>,
+  viewerId: string,
+  action: Action,
+): Promise<Standing> {
+  const member = await findMember(orm, channel.id, viewerId)
+  const standing = member?.role ?? 'NONE'
+  authorise(standing, action, channel.kind)
+  return standing
+}
+
+/** The membership of somebody who is in the channel now. */
+export async function findMember(orm: Orm, channelId: string, userId: string): Promise<MemberRow | undefined> {
+  const [member] = await orm
+    .select()
+    .from(members)
+    .where(and(eq(members.channelId, channelId), eq(members.userId, userId), isNull(members.leftAt)))
+  return member
+}

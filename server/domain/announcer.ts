@@ -1,0 +1,29 @@
+import type { Change } from '../message-store/changes.ts'
+
+/** What happened in an account, with the number of its change. */
+export type AccountChange = {
+  userId: string
+  change: number
+  kind: 'READ' | 'CHANNEL' | 'MEMBERSHIP'
+  channelId: string
+}
+
+/** News of a channel that is worth nothing a moment later. */
+export type Signal =
+  | { type: 'typing'; userId: string; typing: boolean }
+  | { type: 'read'; userId: string; lastReadSeq: number }
+
+/**
+ * Tells everybody whom it concerns what has been committed. It never fails and never waits: what is lost on the way is
+ * found again in the store.
+ */
+export type Announcer = {
+  /** Changes of one channel, in order. */
+  channel(changes: readonly Change[]): void
+  account(change: AccountChange): void
+  signal(channelId: string, signal: Signal): void
+  /** A user's presence has moved. */
+  presence(userId: string): void
+  /** A session has ended: its sockets must close. */
+  sessionEnded(userId: string, sessionId: string): void
+}

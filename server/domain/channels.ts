@@ -1,0 +1,200 @@
+import { and, asc, desc, eq, gt, inArray, isNull, ne, or, sql } from 'drizzle-orm'
+import type { Transaction } from '../../drizzle/connection.ts'
+import { channels, directChannels, members, users } from '../../drizzle/tables/index.ts'
+import { badInput, notFound } from '../errors.ts'
+import { checkName, checkText } from '../lib/text.ts'
+import { changeChannel, lockedChannel } from '../message-store/channel-lock.ts'
+import type { ChannelRow } from '../message-store/rows.ts'
+import { accessChannel, authoriseLocked } from './access.ts'
+import { touchAccounts } from './accounts.ts'
+import type { Deps } from './deps.ts'
+
+export type CreateChannelInput = {
+  kind: ChannelRow['kind']
+  name?: string | null
+  topic?: string | null
+  memberIds?: readonly string[] | null
+}
+
+export type ChannelsService = ReturnType<typeof createChannelsService>
+
+const maxNameLength = 80
+const maxTopicLength = 1_000
+
+/** People who may be named when a channel is made; more are added afterwards. */
+const maxFirstMembers = 1_000
+
+const checkTopic = (topic: string) => checkText(topic.normalize('NFC'), 'A topic', 'input.topic', maxTopicLength)
+
+/** Channels: made, found and renamed. */
+export function createChannelsService({ database, snowflakes, announce, limits }: Deps) {
+  const { orm } = database
+
+  async function checkPeople(ids: readonly string[], field: string) {
+    if (ids.length === 0) return
+    const found = await orm.select({ id: users.id }).from(users).where(inArray(users.id, [...ids]))
+    if (found.length !== new Set(ids).size) throw notFound('user', field)
+  }
+
+  /** Makes a channel with its first members, the first of whom owns it, within a transaction. */
+  async function insert(tx: Transaction, row: Pick<ChannelRow, 'id' | 'kind' | 'name' | 'topic'>, people: string[]) {
+    const [created] = await tx.orm
+      .insert(channels)
+      .values({ ...row, createdAt: new Date() })
+      .returning()
+    const locked = lockedChannel(tx, created!)
+    for (const [place, userId] of people.entries()) {
+      await locked.channel.admit(userId, place === 0 && row.kind !== 'DIRECT' ? 'OWNER' : 'MEMBER')
+    }
+    const channel = await locked.save()
+    const noted = await touchAccounts(tx.orm, people, 'MEMBERSHIP', row.id)
+    return { channel, changes: locked.changes, noted }
+  }
+
+  function announceNew(made: Awaited<ReturnType<typeof insert>>): ChannelRow {
+    announce.channel(made.changes)
+    made.noted.forEach(announce.account)
+    return made.channel
+  }
+
+  /** The one channel of two people, made by whoever of them comes first. */
+  async function openDirect(viewerId: string, peerId: string): Promise<ChannelRow> {
+    if (viewerId === peerId) throw badInput('A direct channel is between two people.', 'userId')
+    const [lowUserId, highUserId] = [viewerId, peerId].toSorted((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1)) as [string, string]
+    const existing = async () => {
+      const [row] = await orm
+        .select({ channel: channels })
+        .from(directChannels)
+        .innerJoin(channels, eq(channels.id, directChannels.channelId))
+        .where(and(eq(directChannels.lowUserId, lowUserId), eq(directChannels.highUserId, highUserId)))
+      return row?.channel
+    }
+    const found = await existing()
+    if (found !== undefined) return found
+    await checkPeople([peerId], 'userId')
+    const made = await database.transaction(async (tx) => {
+      const id = snowflakes.next()
+      // Of two who open it at once, one waits here for the other's commit, and then finds the place taken.
+      const won = await tx.orm
+        .insert(directChannels)
+        .values({ lowUserId, highUserId, channelId: id })
+        .onConflictDoNothing()
+        .returning()
+      return won.length === 0
+        ? null
+        : insert(tx, { id, kind: 'DIRECT', name: null, topic: null }, [lowUserId, highUserId])
+    })
+    return made === null ? (await existing())! : announceNew(made)
+  }
+
+  return {
+    openDirect,
+
+    /** Makes a channel; its maker owns it. A DIRECT one is opened instead, and must name one other person. */
+    async create(viewerId: string, input: CreateChannelInput): Promise<ChannelRow> {
+      const others = [...new Set(input.memberIds ?? [])].filter((id) => id !== viewerId)
+      if (input.kind === 'DIRECT') {
+        if (others.length !== 1) throw badInput('A direct channel names one other person.', 'input.memberIds')
+        if (input.name != null || input.topic != null) throw badInput('A direct channel has no name.', 'input.name')
+        return openDirect(viewerId, others[0]!)
+      }
+      if (input.kind === 'PUBLIC' && input.name == null) throw badInput('A public channel has a name.', 'input.name')
+      if (input.kind === 'GROUP' && others.length + 1 > limits.groupMembers) {
+        throw badInput(`A group has at most ${limits.groupMembers} members.`, 'input.memberIds')
+      }
+      if (others.length > maxFirstMembers) {
+        throw badInput(`At most ${maxFirstMembers} people at once; add the others afterwards.`, 'input.memberIds')
+      }
+      const name = input.name == null ? null : checkName(input.name, 'A name', 'input.name', maxNameLength)
+      const topic = input.topic == null ? null : checkTopic(input.topic)
+      await checkPeople(others, 'input.memberIds')
+      const row = { id: snowflakes.next(), kind: input.kind, name, topic }
+      return announceNew(await database.transaction((tx) => insert(tx, row, [viewerId, ...others])))
+    },
+
+    /** Changes name or topic; an absent field keeps what is there, null clears it. The change is told in the channel. */
+    async update(
+      viewerId: string,
+      channelId: string,
+      input: { name?: string | null | undefined; topic?: string | null | undefined },
+    ): Promise<ChannelRow> {
+      const { channel: before } = await accessChannel(orm, viewerId, channelId, 'update')
+      if (input.name === null && before.kind === 'PUBLIC') throw badInput('A public channel has a name.', 'input.name')
+      const set: { name?: string | null; topic?: string | null } = {}
+      if (input.name !== undefined) {
+        set.name = input.name === null ? null : checkName(input.name, 'A name', 'input.name', maxNameLength)
+      }
+      if (input.topic !== undefined) set.topic = input.topic === null ? null : checkTopic(input.topic)
+      const done = await changeChannel(database, channelId, async (channel) => {
+        await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'update')
+        const { name, topic } = { ...channel.row, ...set }
+        if (name === channel.row.name && topic === channel.row.topic) return
+        channel.setInfo(set)
+        await channel.append('CHANNEL_UPDATED', viewerId, (name === channel.row.name ? topic : name) ?? '')
+      })
+      announce.channel(done!.changes)
+      return this.get(channelId)
+    },
+
+    /** A channel, whoever asks; throws NOT_FOUND. */
+    async get(channelId: string): Promise<ChannelRow> {
+      const [row] = await orm.select().from(channels).where(eq(channels.id, channelId))
+      if (row === undefined) throw notFound('channel', 'channelId')
+      return row
+    },
+
+    /**
+     * The viewer's channels, latest activity first, `first` of them after the one that `after` names (the time of its
+     * latest activity as a Snowflake, and its id).
+     */
+    async listOwn(viewerId: string, first: number, after: { activity: string; id: string } | null) {
+      // A channel in which nothing was said yet stands where it was made: its own id is a Snowflake too.
+      const activity = sql<string>`greatest(${channels.lastId}, ${channels.id})`
+      return orm
+        .select({ channel: channels, activity })
+        .from(members)
+        .innerJoin(channels, eq(channels.id, members.channelId))
+        .where(
+          and(
+            eq(members.userId, viewerId),
+            isNull(members.leftAt),
+            after === null ? undefined : sql`(${activity}, ${channels.id}) < (${after.activity}::bigint, ${after.id}::bigint)`,
+          ),
+        )
+        .orderBy(desc(activity), desc(channels.id))
+        .limit(first)
+    },
+
+    /** The other one of each DIRECT channel that the viewer is in, by channel id. */
+    async directPeers(viewerId: string, channelIds: readonly string[]): Promise<Map<string, string>> {
+      const rows = await orm
+        .select({ channelId: members.channelId, userId: members.userId })
+        .from(members)
+        .innerJoin(channels, eq(channels.id, members.channelId))
+        .where(
+          and(inArray(members.channelId, [...channelIds]), ne(members.userId, viewerId), eq(channels.kind, 'DIRECT')),
+        )
+      return new Map(rows.map((row) => [row.channelId, row.userId]))
+    },
+
+    /** Public channels whose name contains `query`, by name. */
+    listPublic(query: string, first: number, after: { name: string; id: string } | null): Promise<ChannelRow[]> {
+      const name = sql<string>`lower(${channels.name})`
+      const wanted = query.normalize('NFC').toLowerCase().replaceAll(/[\\%_]/g, (character) => `\\${character}`)
+      return orm
+        .select()
+        .from(channels)
+        .where(
+          and(
+            eq(channels.kind, 'PUBLIC'),
+            wanted === '' ? undefined : sql`${name} like ${`%${wanted}%`}`,
+            after === null
+              ? undefined
+              : or(sql`${name} > ${after.name}`, and(sql`${name} = ${after.name}`, gt(channels.id, after.id))),
+          ),
+        )
+        .orderBy(asc(name), asc(channels.id))
+        .limit(first)
+    },
+  }
+}

@@ -1,0 +1,176 @@
+import { and, asc, eq, gt, inArray, isNull, sql } from 'drizzle-orm'
+import { members, users } from '../../drizzle/tables/index.ts'
+import { badInput, conflict, forbidden, notFound } from '../errors.ts'
+import { changeChannel, type LockedChannel } from '../message-store/channel-lock.ts'
+import type { MemberRole, MemberRow } from '../message-store/rows.ts'
+import { accessChannel, authoriseLocked, findMember, loadAccess } from './access.ts'
+import { touchAccounts } from './accounts.ts'
+import type { AccountChange } from './announcer.ts'
+import { outranks } from './permissions.ts'
+import type { Deps } from './deps.ts'
+
+export type MembersService = ReturnType<typeof createMembersService>
+
+/** People who may be added at once; the channel is locked meanwhile. */
+const maxAdded = 100
+
+/** Who is in a channel, and in which role. */
+export function createMembersService({ database, announce, limits }: Deps) {
+  const { orm } = database
+
+  /** Changes memberships under the channel's lock; whose account is touched hears of it on all devices. */
+  async function changeMembers(channelId: string, work: (channel: LockedChannel) => Promise<string[]>): Promise<void> {
+    const done = await changeChannel(database, channelId, async (channel) => {
+      const touched = await work(channel)
+      return touchAccounts(channel.tx.orm, touched, 'MEMBERSHIP', channelId)
+    })
+    if (done === null) throw notFound('channel', 'channelId')
+    announce.channel(done.changes)
+    done.result.forEach((change: AccountChange) => announce.account(change))
+  }
+
+  function checkRoom(channel: LockedChannel, coming: number) {
+    if (channel.row.kind === 'GROUP' && channel.row.memberCount + coming > limits.groupMembers) {
+      throw conflict(`A group has at most ${limits.groupMembers} members.`, 'userIds')
+    }
+  }
+
+  /** A channel is not left without an owner: whoever has been there longest, admins first, takes over. */
+  async function passOwnership(channel: LockedChannel): Promise<string[]> {
+    const [next] = await channel.tx.orm
+      .select()
+      .from(members)
+      .where(and(eq(members.channelId, channel.row.id), isNull(members.leftAt)))
+      .orderBy(sql`${members.role} = 'OWNER' desc, ${members.role} = 'ADMIN' desc`, asc(members.joinedAt), asc(members.userId))
+      .limit(1)
+    if (next === undefined || next.role === 'OWNER') return []
+    await channel.setRole(next.userId, 'OWNER')
+    return [next.userId]
+  }
+
+  return {
+    /** Enters a PUBLIC channel; being in it already changes nothing. */
+    async join(viewerId: string, channelId: string): Promise<void> {
+      const access = await accessChannel(orm, viewerId, channelId, 'join')
+      if (access.member !== null) return
+      await changeMembers(channelId, async (channel) => {
+        if ((await findMember(channel.tx.orm, channelId, viewerId)) !== undefined) return []
+        await channel.append('MEMBER_JOINED', viewerId, '')
+        await channel.admit(viewerId, channel.row.memberCount === 0 ? 'OWNER' : 'MEMBER')
+        return [viewerId]
+      })
+    },
+
+    /** Leaves a channel; not being in it changes nothing. */
+    async leave(viewerId: string, channelId: string): Promise<void> {
+      const { member, channel: found } = await loadAccess(orm, viewerId, channelId)
+      if (member === null) return
+      if (found.kind === 'DIRECT') throw forbidden('A direct channel cannot be left.')
+      await changeMembers(channelId, async (channel) => {
+        const own = await findMember(channel.tx.orm, channelId, viewerId)
+        if (own === undefined) return []
+        await channel.dismiss(viewerId)
+        await channel.append('MEMBER_LEFT', viewerId, '')
+        const heirs = own.role === 'OWNER' ? await passOwnership(channel) : []
+        return [viewerId, ...heirs]
+      })
+    },
+
+    /** Brings people in; who is in already stays as they are. */
+    async add(viewerId: string, channelId: string, userIds: readonly string[]): Promise<void> {
+      await accessChannel(orm, viewerId, channelId, 'addMember')
+      const wanted = [...new Set(userIds)]
+      if (wanted.length === 0 || wanted.length > maxAdded) {
+        throw badInput(`Between 1 and ${maxAdded} people at once.`, 'userIds')
+      }
+      const known = await orm.select({ id: users.id }).from(users).where(inArray(users.id, wanted))
+      if (known.length !== wanted.length) throw notFound('user', 'userIds')
+      await changeMembers(channelId, async (channel) => {
+        await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'addMember')
+        const present = await channel.tx.orm
+          .select({ userId: members.userId })
+          .from(members)
+          .where(and(eq(members.channelId, channelId), inArray(members.userId, wanted), isNull(members.leftAt)))
+        const there = new Set(present.map((row) => row.userId))
+        const coming = wanted.filter((userId) => !there.has(userId))
+        checkRoom(channel, coming.length)
+        for (const userId of coming) {
+          await channel.append('MEMBER_JOINED', userId, '')
+          await channel.admit(userId, 'MEMBER')
+        }
+        return coming
+      })
+    },
+
+    /** Puts somebody of a lower role out; nothing that happens afterwards reaches them. */
+    async remove(viewerId: string, channelId: string, userId: string): Promise<void> {
+      if (userId === viewerId) return this.leave(viewerId, channelId)
+      await accessChannel(orm, viewerId, channelId, 'removeMember')
+      await changeMembers(channelId, async (channel) => {
+        const actor = await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'removeMember')
+        const other = await findMember(channel.tx.orm, channelId, userId)
+        if (other === undefined) return []
+        if (!outranks(actor, other.role)) throw forbidden('Only somebody of a lower role can be removed.')
+        await channel.dismiss(userId)
+        await channel.append('MEMBER_LEFT', userId, '')
+        return [userId]
+      })
+    },
+
+    /** Gives a member a role. The last owner stays one until there is another. */
+    async setRole(viewerId: string, channelId: string, userId: string, role: MemberRole): Promise<void> {
+      await accessChannel(orm, viewerId, channelId, 'setRole')
+      await changeMembers(channelId, async (channel) => {
+        const tx = channel.tx.orm
+        await authoriseLocked(tx, channel.row, viewerId, 'setRole')
+        const other = await findMember(tx, channelId, userId)
+        if (other === undefined) throw notFound('member', 'userId')
+        if (other.role === role) return []
+        if (other.role === 'OWNER') {
+          const owners = await tx
+            .select({ userId: members.userId })
+            .from(members)
+            .where(and(eq(members.channelId, channelId), eq(members.role, 'OWNER'), isNull(members.leftAt)))
+            .limit(2)
+          if (owners.length === 1) throw conflict('Make somebody else an owner first.', 'role')
+        }
+        await channel.setRole(userId, role)
+        return [userId]
+      })
+    },
+
+    /** Members in the order of their ids, after one of them. */
+    list: (channelId: string, first: number, afterUserId: string | null): Promise<MemberRow[]> =>
+      orm
+        .select()
+        .from(members)
+        .where(
+          and(
+            eq(members.channelId, channelId),
+            isNull(members.leftAt),
+            afterUserId === null ? undefined : gt(members.userId, afterUserId),
+          ),
+        )
+        .orderBy(asc(members.userId))
+        .limit(first),
+
+    /** Sets how much the viewer is told of a channel; an absent field keeps what is there. */
+    async setNotifications(
+      viewerId: string,
+      channelId: string,
+      input: { level?: MemberRow['notificationLevel'] | null | undefined; mutedUntil?: Date | null | undefined },
+    ): Promise<void> {
+      await accessChannel(orm, viewerId, channelId, 'read')
+      const set = {
+        ...(input.level === undefined ? {} : { notificationLevel: input.level ?? ('ALL' as const) }),
+        ...(input.mutedUntil === undefined ? {} : { mutedUntil: input.mutedUntil }),
+      }
+      if (Object.keys(set).length === 0) return
+      const noted = await database.transaction(async (tx) => {
+        await tx.orm.update(members).set(set).where(and(eq(members.channelId, channelId), eq(members.userId, viewerId)))
+        return touchAccounts(tx.orm, [viewerId], 'CHANNEL', channelId)
+      })
+      noted.forEach(announce.account)
+    },
+  }
+}

@@ -1,0 +1,210 @@
+import { createHash, randomUUID } from 'node:crypto'
+import { and, eq, inArray, isNull } from 'drizzle-orm'
+import { members, mentions, messages, reactions, usernames } from '../../drizzle/tables/index.ts'
+import { badInput, conflict, forbidden, notFound, unavailable } from '../errors.ts'
+import { mentionCandidates } from '../lib/mentions.ts'
+import { checkText, maxContentLength } from '../lib/text.ts'
+import { changeChannel, type LockedChannel } from '../message-store/channel-lock.ts'
+import { type MessageKind, type MessageRow, type RawMessage, toMessageRow } from '../message-store/rows.ts'
+import { accessChannel, authoriseLocked } from './access.ts'
+import type { Deps } from './deps.ts'
+
+/** A message is known by where it is and which it is. */
+export type MessageKey = { channelId: string; messageId: string }
+
+/** Messages as the first two parameters of a statement, which reads them `from` this. */
+export const wantedMessages = 'unnest($1::bigint[], $2::bigint[]) as wanted (channel_id, message_id)'
+export const messageArrays = (keys: readonly MessageKey[]): [string, string] => [
+  `{${keys.map((key) => key.channelId).join(',')}}`,
+  `{${keys.map((key) => key.messageId).join(',')}}`,
+]
+
+export type SendInput = {
+  channelId: string
+  content: string
+  kind?: Extract<MessageKind, 'USER' | 'ACTION'>
+  replyTo?: MessageKey | null
+  idempotencyKey?: string | null
+}
+
+export type MessagesService = ReturnType<typeof createMessagesService>
+
+/** Idempotency keys are stored for good, so they are bounded. */
+const maxKeyLength = 128
+
+/** A membership that moves while a send is on its way makes it look again; more often than this is no accident. */
+const maxAuthorisations = 5
+
+/** Sending, editing and deleting. */
+export function createMessagesService({ database, sends, announce }: Deps) {
+  const { orm } = database
+
+  /** Who of the channel's members is named in the text; nobody twice, in the order of their ids. */
+  async function findMentions(channelId: string, content: string): Promise<string[]> {
+    const candidates = mentionCandidates(content)
+    if (candidates.length === 0) return []
+    const keys = [...new Set(candidates.flat())]
+    const rows = await orm
+      .select({ key: usernames.key, userId: usernames.userId })
+      .from(usernames)
+      .innerJoin(
+        members,
+        and(eq(members.channelId, channelId), eq(members.userId, usernames.userId), isNull(members.leftAt)),
+      )
+      .where(inArray(usernames.key, keys))
+    const byKey = new Map(rows.map((row) => [row.key, row.userId]))
+    const found = candidates.map((choices) => choices.find((key) => byKey.has(key)))
+    return [...new Set(found.flatMap((key) => (key === undefined ? [] : [byKey.get(key)!])))].toSorted()
+  }
+
+  async function findMessage({ channelId, messageId }: MessageKey): Promise<MessageRow> {
+    const [message] = await orm
+      .select()
+      .from(messages)
+      .where(and(eq(messages.channelId, channelId), eq(messages.id, messageId)))
+    if (message === undefined) throw notFound('message')
+    return message
+  }
+
+  async function checkReply(channelId: string, replyTo: MessageKey | null | undefined): Promise<string | null> {
+    if (replyTo == null) return null
+    if (replyTo.channelId !== channelId) throw badInput('A reply stays in the channel.', 'input.replyToId')
+    return (await findMessage(replyTo)).id
+  }
+
+  /** Runs `work` on a message whose channel is locked, and announces what it changed. */
+  async function changeMessage<Result>(
+    viewerId: string,
+    key: MessageKey,
+    work: (channel: LockedChannel, message: MessageRow) => Promise<Result>,
+  ): Promise<Result> {
+    const done = await changeChannel(database, key.channelId, async (channel) => {
+      const [message] = await channel.tx.orm
+        .select()
+        .from(messages)
+        .where(and(eq(messages.channelId, key.channelId), eq(messages.id, key.messageId)))
+      if (message === undefined) throw notFound('message')
+      return work(channel, message)
+    })
+    if (done === null) throw notFound('message')
+    announce.channel(done.changes)
+    return done.result
+  }
+
+  return {
+    changeMessage,
+
+    /**
+     * Sends a message and returns it as stored. The same key with the same body gives back the first message, in its
+     * latest state; with another body it is a CONFLICT. Throws UNAVAILABLE when it is not known whether it was stored:
+     * sending again with the same key is safe.
+     */
+    async send(viewerId: string, input: SendInput): Promise<MessageRow> {
+      const { channelId } = input
+      const kind = input.kind ?? 'USER'
+      const key = input.idempotencyKey ?? randomUUID()
+      for (let attempt = 0; attempt < maxAuthorisations; attempt++) {
+        const { channel } = await accessChannel(orm, viewerId, channelId, 'post')
+        const content = checkText(input.content, 'A message', 'input.content', maxContentLength)
+        if (key.length > maxKeyLength || key === '' || !/^[\x20-\x7e]+$/.test(key)) {
+          throw badInput(`An idempotency key has 1 to ${maxKeyLength} ASCII characters.`, 'input.idempotencyKey')
+        }
+        const replyToId = await checkReply(channelId, input.replyTo)
+        const mentionIds = await findMentions(channelId, content)
+        const bodyHash = createHash('sha256').update(JSON.stringify([kind, content, replyToId])).digest('hex')
+        const outcome = await sends.send(channelId, channel.membershipVersion, {
+          authorId: viewerId,
+          key,
+          bodyHash,
+          kind,
+          content,
+          replyToId,
+          mentionIds,
+        })
+        if (outcome === 'moved') continue
+        if (outcome.outcome !== 'conflict') return outcome.message
+        throw conflict('This key was used for another message.', 'input.idempotencyKey')
+      }
+      throw unavailable(new Error('membership keeps moving'))
+    },
+
+    /** Replaces what a message says. Only its author may, and only what was written, not what the system says. */
+    async edit(viewerId: string, key: MessageKey, newContent: string): Promise<MessageRow> {
+      await accessChannel(orm, viewerId, key.channelId, 'editOwn')
+      const content = checkText(newContent, 'A message', 'input.content', maxContentLength)
+      const mentionIds = await findMentions(key.channelId, content)
+      return changeMessage(viewerId, key, async (channel, message) => {
+        await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'editOwn')
+        if (message.authorId !== viewerId) throw forbidden('Only its author may edit a message.')
+        if (message.deletedAt !== null) throw conflict('The message has been deleted.', 'input.messageId')
+        if (message.kind !== 'USER' && message.kind !== 'ACTION') throw forbidden('This message cannot be edited.')
+        if (message.content === content) return message
+        await replaceMentions(channel, message, mentionIds)
+        return channel.touchMessage(message.id, 'EDITED', { content, mentionIds, editedAt: new Date() })
+      })
+    },
+
+    /**
+     * Empties a message; it stays in its place as a tombstone. Its author may, and who keeps order. Deleting it again
+     * changes nothing.
+     */
+    async delete(viewerId: string, key: MessageKey): Promise<MessageRow> {
+      await accessChannel(orm, viewerId, key.channelId, 'read')
+      return changeMessage(viewerId, key, async (channel, message) => {
+        const own = message.authorId === viewerId
+        await authoriseLocked(channel.tx.orm, channel.row, viewerId, own ? 'deleteOwn' : 'deleteAny')
+        if (message.kind !== 'USER' && message.kind !== 'ACTION') throw forbidden('This message cannot be deleted.')
+        if (message.deletedAt !== null) return message
+        await replaceMentions(channel, message, [])
+        await channel.tx.orm
+          .delete(reactions)
+          .where(and(eq(reactions.channelId, message.channelId), eq(reactions.messageId, message.id)))
+        const deleted = await channel.touchMessage(message.id, 'DELETED', {
+          content: '',
+          mentionIds: [],
+          deletedAt: new Date(),
+          pinnedAt: null,
+        })
+        if (message.replyToId !== null) await uncountReply(channel, message.replyToId)
+        return deleted
+      })
+    },
+
+    /** These messages, in no order; those that do not exist are left out. Permission is the caller's affair. */
+    async findMany(keys: readonly MessageKey[]): Promise<MessageRow[]> {
+      const rows = await database.run<RawMessage>(
+        `select m.* from ${wantedMessages}
+         join messages m on m.channel_id = wanted.channel_id and m.id = wanted.message_id`,
+        messageArrays(keys),
+      )
+      return rows.map(toMessageRow)
+    },
+
+    /** A message that the viewer may read; throws NOT_FOUND or FORBIDDEN. */
+    async access(viewerId: string, key: MessageKey): Promise<MessageRow> {
+      await accessChannel(orm, viewerId, key.channelId, 'read')
+      return findMessage(key)
+    },
+  }
+}
+
+async function replaceMentions(channel: LockedChannel, message: MessageRow, mentionIds: string[]): Promise<void> {
+  const { orm } = channel.tx
+  const here = and(eq(mentions.channelId, message.channelId), eq(mentions.seq, message.seq))
+  if (message.mentionIds.length > 0) {
+    await orm.delete(mentions).where(and(here, inArray(mentions.userId, message.mentionIds)))
+  }
+  if (mentionIds.length === 0) return
+  const { channelId, seq, id: messageId } = message
+  await orm.insert(mentions).values(mentionIds.map((userId) => ({ channelId, userId, seq, messageId })))
+}
+
+/** A deleted reply no longer counts where it answered. */
+async function uncountReply(channel: LockedChannel, rootId: string): Promise<void> {
+  const [root] = await channel.tx.orm
+    .select({ replyCount: messages.replyCount })
+    .from(messages)
+    .where(and(eq(messages.channelId, channel.row.id), eq(messages.id, rootId)))
+  if (root === undefined) return
+  await channel.touchMessage(rootId, 'ENRICHED', { replyCount: Math.max(0, root.replyCount - 1) })
+}

@@ -1,0 +1,98 @@
+import { and, count, eq } from 'drizzle-orm'
+import type { Database } from '../../drizzle/connection.ts'
+import { reactions } from '../../drizzle/tables/index.ts'
+import { badInput, conflict } from '../errors.ts'
+import type { MessageRow } from '../message-store/rows.ts'
+import { accessChannel, authoriseLocked } from './access.ts'
+import { messageArrays, type MessageKey, type MessagesService, wantedMessages } from './messages.ts'
+import type { Deps } from './deps.ts'
+
+/** How often one message was given one emoji, and by whom first. */
+export type ReactionSummary = { messageId: string; emoji: string; count: number; userIds: string[] }
+
+export type ReactionsService = ReturnType<typeof createReactionsService>
+
+/** Different emoji on one message: more than fit on any screen. */
+const maxEmoji = 50
+
+/** Who reacted is listed up to here; beyond it the count is enough. */
+export const maxReactors = 100
+
+/** One grapheme that is an emoji: flags, families and skin tones are several code points and one picture. */
+const emojiShape = /^(\p{RGI_Emoji}|\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f?)$/v
+
+function checkEmoji(emoji: string): string {
+  if (emoji.length > 64 || !emojiShape.test(emoji)) throw badInput('A reaction is one emoji.', 'emoji')
+  return emoji
+}
+
+/** Reactions: each member gives each emoji once. */
+export function createReactionsService({ database }: Deps, messages: MessagesService) {
+  const { orm } = database
+
+  /** Adds or removes under the channel's lock; what is so already changes nothing. */
+  async function react(viewerId: string, key: MessageKey, emoji: string, wanted: boolean): Promise<MessageRow> {
+    await accessChannel(orm, viewerId, key.channelId, 'react')
+    checkEmoji(emoji)
+    return messages.changeMessage(viewerId, key, async (channel, message) => {
+      const tx = channel.tx.orm
+      await authoriseLocked(tx, channel.row, viewerId, 'react')
+      if (message.deletedAt !== null) throw conflict('The message has been deleted.', 'messageId')
+      const onMessage = and(eq(reactions.channelId, message.channelId), eq(reactions.messageId, message.id))
+      const own = and(onMessage, eq(reactions.emoji, emoji), eq(reactions.userId, viewerId))
+      const [existing] = await tx.select().from(reactions).where(own)
+      if ((existing !== undefined) === wanted) return message
+      const touched = await channel.touchMessage(message.id, 'REACTIONS_CHANGED', {})
+      if (!wanted) {
+        await tx.delete(reactions).where(own)
+        return touched
+      }
+      const kinds = await tx
+        .select({ emoji: reactions.emoji, count: count() })
+        .from(reactions)
+        .where(onMessage)
+        .groupBy(reactions.emoji)
+      if (kinds.length >= maxEmoji && !kinds.some((kind) => kind.emoji === emoji)) {
+        throw conflict(`A message takes at most ${maxEmoji} different emoji.`, 'emoji')
+      }
+      await tx.insert(reactions).values({
+        channelId: message.channelId,
+        messageId: message.id,
+        emoji,
+        userId: viewerId,
+        change: touched.version,
+      })
+      return touched
+    })
+  }
+
+  return {
+    add: (viewerId: string, key: MessageKey, emoji: string) => react(viewerId, key, emoji, true),
+    remove: (viewerId: string, key: MessageKey, emoji: string) => react(viewerId, key, emoji, false),
+    summaries: (keys: readonly MessageKey[]) => summaries(database, keys),
+
+    /** The emoji that a user has given to these messages, by message id; messages without any are left out. */
+    async ownOn(userId: string, keys: readonly MessageKey[]): Promise<Map<string, Set<string>>> {
+      const rows = await database.run<{ message_id: string; emoji: string }>(
+        `select r.message_id, r.emoji from ${wantedMessages}
+         join reactions r on r.channel_id = wanted.channel_id and r.message_id = wanted.message_id and r.user_id = $3`,
+        [...messageArrays(keys), userId],
+      )
+      const byMessage = Map.groupBy(rows, (row) => row.message_id)
+      return new Map([...byMessage].map(([id, given]) => [id, new Set(given.map((row) => row.emoji))]))
+    },
+  }
+}
+
+/** The reactions to these messages, each message's in the order in which its emoji first came. */
+async function summaries(database: Database, keys: readonly MessageKey[]): Promise<ReactionSummary[]> {
+  const rows = await database.run<{ message_id: string; emoji: string; count: number; user_ids: string[] }>(
+    `select r.message_id, r.emoji, count(*)::int as count,
+            (array_agg(r.user_id order by r.change))[1:${maxReactors}] as user_ids
+     from ${wantedMessages}
+     join reactions r on r.channel_id = wanted.channel_id and r.message_id = wanted.message_id
+     group by r.message_id, r.emoji order by r.message_id, min(r.change)`,
+    messageArrays(keys),
+  )
+  return rows.map((row) => ({ messageId: row.message_id, emoji: row.emoji, count: row.count, userIds: row.user_ids }))
+}

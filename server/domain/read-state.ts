@@ -1,0 +1,69 @@
+import { and, eq, isNull, sql } from 'drizzle-orm'
+import type { Orm } from '../../drizzle/connection.ts'
+import { members } from '../../drizzle/tables/index.ts'
+import { badInput } from '../errors.ts'
+import { accessChannel } from './access.ts'
+import { touchAccounts } from './accounts.ts'
+import type { Deps } from './deps.ts'
+
+export type ReadStateService = ReturnType<typeof createReadStateService>
+
+/** How far each member has read: one number, which the viewer's devices share. */
+export function createReadStateService({ database, announce }: Deps) {
+  const { orm } = database
+
+  /** Moves the viewer's position where `set` says, and tells their other devices and the channel if it moved. */
+  async function move(viewerId: string, channelId: string, set: (tx: Orm, lastSeq: number) => Promise<number | null>) {
+    const { channel } = await accessChannel(orm, viewerId, channelId, 'read')
+    const { moved, noted } = await database.transaction(async (tx) => {
+      const position = await set(tx.orm, channel.lastSeq)
+      return {
+        moved: position,
+        noted: position === null ? [] : await touchAccounts(tx.orm, [viewerId], 'READ', channelId),
+      }
+    })
+    noted.forEach(announce.account)
+    if (moved !== null) announce.signal(channelId, { type: 'read', userId: viewerId, lastReadSeq: moved })
+  }
+
+  /** Writes a position under a condition; null where nothing moved. */
+  async function write(tx: Orm, viewerId: string, channelId: string, seq: number, condition: ReturnType<typeof sql>) {
+    const [row] = await tx
+      .update(members)
+      .set({ lastReadSeq: seq })
+      .where(and(eq(members.channelId, channelId), eq(members.userId, viewerId), isNull(members.leftAt), condition))
+      .returning({ lastReadSeq: members.lastReadSeq })
+    return row?.lastReadSeq ?? null
+  }
+
+  return {
+    /** Everything up to `seq` has been read. Never moves backwards; a seq beyond the newest means all. */
+    async markRead(viewerId: string, channelId: string, seq: number): Promise<void> {
+      if (seq < 0) throw badInput('A seq is not negative.', 'seq')
+      await move(viewerId, channelId, (tx, lastSeq) => {
+        const target = Math.min(seq, lastSeq)
+        return write(tx, viewerId, channelId, target, sql`${members.lastReadSeq} < ${target}`)
+      })
+    },
+
+    /** Everything from `fromSeq` on counts as unread again; what is unread already stays so. */
+    async markUnread(viewerId: string, channelId: string, fromSeq: number): Promise<void> {
+      if (fromSeq < 1) throw badInput('A seq is at least 1.', 'fromSeq')
+      await move(viewerId, channelId, (tx) =>
+        write(tx, viewerId, channelId, fromSeq - 1, sql`${members.lastReadSeq} > ${fromSeq - 1}`),
+      )
+    },
+
+    /** Unread mentions of the user in each of these channels; channels without any are left out. */
+    async unreadMentions(userId: string, channelIds: readonly string[]): Promise<Map<string, number>> {
+      const rows = await database.run<{ channel_id: string; count: number }>(
+        `select m.channel_id, count(*)::int as count
+         from members p join mentions m on m.channel_id = p.channel_id and m.user_id = p.user_id and m.seq > p.last_read_seq
+         where p.user_id = $1 and p.channel_id = any ($2::bigint[]) and p.left_at is null
+         group by m.channel_id`,
+        [userId, `{${channelIds.join(',')}}`],
+      )
+      return new Map(rows.map((row) => [row.channel_id, row.count]))
+    },
+  }
+}

@@ -1,0 +1,201 @@
+import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
+import { hash, verify } from '@node-rs/argon2'
+import { and, eq, isNull, sql } from 'drizzle-orm'
+import { credentials, sessions } from '../../drizzle/tables/index.ts'
+import { badInput, conflict, forbidden, unauthenticated } from '../errors.ts'
+import type { AccessTokens } from '../lib/access-tokens.ts'
+import type { Viewer } from '../viewer.ts'
+import type { Deps } from './deps.ts'
+import { checkProfile, type UserRow, type UsersService } from './users.ts'
+
+/** What a client holds after signing in. */
+export type SignedIn = {
+  accessToken: string
+  accessTokenExpiresAt: Date
+  refreshToken: string
+  user: UserRow
+  sessionId: string
+}
+
+export type SessionsService = ReturnType<typeof createSessionsService>
+
+const minPasswordLength = 8
+/** Argon2 hashes what it is given, so a bound keeps it from being given a book. */
+const maxPasswordLength = 256
+
+/** OWASP's second choice for argon2id: 19 MiB of memory, two passes, one lane. */
+const argon2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
+
+const cookieMinutes = 12 * 60
+
+/** Refresh tokens hold this many random bytes. */
+const secretBytes = 32
+
+/** Signing up, in and out. Off where the deployment has its own accounts: `external` names their issuer. */
+export function createSessionsService(
+  { database, snowflakes, announce }: Deps,
+  users: UsersService,
+  options: { tokens: AccessTokens; refreshDays: number; external: boolean },
+) {
+  const { orm } = database
+  const { tokens } = options
+
+  function checkOwnAccounts() {
+    if (options.external) throw forbidden('Sign in where this deployment keeps its accounts.')
+  }
+
+  const expiry = () => new Date(Date.now() + options.refreshDays * 86_400_000)
+
+  async function signedIn(user: UserRow, sessionId: string, generation: number, secret: Buffer): Promise<SignedIn> {
+    const access = await tokens.issue({ userId: user.id, sessionId })
+    return {
+      accessToken: access.token,
+      accessTokenExpiresAt: access.expiresAt,
+      refreshToken: [user.id, sessionId, generation, secret.toString('base64url')].join('.'),
+      user,
+      sessionId,
+    }
+  }
+
+  async function startSession(user: UserRow): Promise<SignedIn> {
+    const id = snowflakes.next()
+    const secret = randomBytes(secretBytes)
+    await orm.insert(sessions).values({ userId: user.id, id, secretHash: sha256(secret), expiresAt: expiry() })
+    return signedIn(user, id, 0, secret)
+  }
+
+  async function end(userId: string, sessionId: string) {
+    await orm
+      .update(sessions)
+      .set({ revokedAt: new Date() })
+      .where(and(eq(sessions.userId, userId), eq(sessions.id, sessionId), isNull(sessions.revokedAt)))
+    announce.sessionEnded(userId, sessionId)
+  }
+
+  async function findUser(userId: string): Promise<UserRow> {
+    const [user] = await users.findMany([userId])
+    if (user === undefined) throw unauthenticated('This account is gone.')
+    return user
+  }
+
+  return {
+    /** Makes an account and signs it in. Throws CONFLICT where the name is taken. */
+    async signUp(input: { username: string; password: string; displayName?: string | null }): Promise<SignedIn> {
+      checkOwnAccounts()
+      const { username, displayName } = checkProfile(input)
+      checkPassword(input.password)
+      const passwordHash = await hash(input.password.normalize('NFC'), argon2)
+      const user = await database.transaction(async (tx) => {
+        const created = await users.create(tx.orm, username, { displayName })
+        if (created === null) throw conflict('This username is taken.', 'input.username')
+        await tx.orm.insert(credentials).values({ userId: created.id, passwordHash })
+        return created
+      })
+      return startSession(user)
+    },
+
+    /** Signs in. A wrong name and a wrong password look the same, and take the same time. */
+    async signIn(input: { username: string; password: string }): Promise<SignedIn> {
+      checkOwnAccounts()
+      const wrong = () => unauthenticated('The username or the password is wrong.')
+      const password = input.password.slice(0, maxPasswordLength + 1).normalize('NFC')
+      const user = await users.findByUsername(input.username.slice(0, 64))
+      const [known] =
+        user === null ? [] : await orm.select().from(credentials).where(eq(credentials.userId, user.id))
+      if (!(await verify(known?.passwordHash ?? (await decoy()), password)) || user === null || known === undefined) {
+        throw wrong()
+      }
+      return startSession(user)
+    },
+
+    /**
+     * Exchanges a refresh token for new tokens. Each works once: one that was exchanged before has been copied, so the
+     * whole session ends, on every device that holds a token of it.
+     */
+    async refresh(refreshToken: string): Promise<SignedIn> {
+      checkOwnAccounts()
+      const stale = () => unauthenticated('Sign in again.')
+      const token = parseRefreshToken(refreshToken)
+      if (token === null) throw stale()
+      const secret = randomBytes(secretBytes)
+      // Comparing and replacing is one statement: of two that come at once, one finds its token used.
+      const rotated = await orm
+        .update(sessions)
+        .set({ generation: sql`${sessions.generation} + 1`, secretHash: sha256(secret), expiresAt: expiry() })
+        .where(
+          and(
+            eq(sessions.userId, token.userId),
+            eq(sessions.id, token.sessionId),
+            eq(sessions.generation, token.generation),
+            eq(sessions.secretHash, sha256(token.secret)),
+            isNull(sessions.revokedAt),
+            sql`${sessions.expiresAt} > now()`,
+          ),
+        )
+        .returning({ generation: sessions.generation })
+      if (rotated.length === 1) {
+        return signedIn(await findUser(token.userId), token.sessionId, rotated[0]!.generation, secret)
+      }
+      const [session] = await orm
+        .select()
+        .from(sessions)
+        .where(and(eq(sessions.userId, token.userId), eq(sessions.id, token.sessionId)))
+      const used = session !== undefined && session.revokedAt === null && token.generation < session.generation
+      if (used) await end(token.userId, token.sessionId)
+      throw stale()
+    },
+
+    /** Ends the session that a refresh token belongs to; false where it had ended, or never was. */
+    async signOut(refreshToken: string): Promise<boolean> {
+      const token = parseRefreshToken(refreshToken)
+      if (token === null) return false
+      const [session] = await orm
+        .select()
+        .from(sessions)
+        .where(and(eq(sessions.userId, token.userId), eq(sessions.id, token.sessionId)))
+      if (session === undefined || session.revokedAt !== null) return false
+      const own = token.generation < session.generation || timingSafeEqual(session.secretHash, sha256(token.secret))
+      if (!own) return false
+      await end(token.userId, token.sessionId)
+      return true
+    },
+
+    /** An access token that keeps a page of the server's own signed in for a working day. */
+    cookieToken: ({ user, sessionId }: SignedIn) => tokens.issue({ userId: user.id, sessionId, minutes: cookieMinutes }),
+
+    /** Who an access token speaks for; throws UNAUTHENTICATED. Nothing is looked up but a stranger's first sight. */
+    async authenticate(token: string): Promise<Viewer> {
+      const claims = await tokens.verify(token)
+      if (!('identity' in claims)) return claims
+      const user = await users.findOrCreateByIdentity(claims.identity)
+      return { userId: user.id, sessionId: null, expiresAt: claims.expiresAt }
+    },
+  }
+}
+
+const sha256 = (secret: Uint8Array): Uint8Array => createHash('sha256').update(secret).digest()
+
+/** A hash that no password has, to spend the same time on names that do not exist. */
+let decoyHash: Promise<string> | null = null
+const decoy = () => (decoyHash ??= hash(randomBytes(16), argon2))
+
+function checkPassword(password: string) {
+  if (password.length < minPasswordLength || password.length > maxPasswordLength) {
+    throw badInput(
+      `A password has ${minPasswordLength} to ${maxPasswordLength} characters.`,
+      'input.password',
+    )
+  }
+}
+
+function parseRefreshToken(token: string) {
+  const parts = /^(\d{1,19})\.(\d{1,19})\.(\d{1,9})\.([\w-]{43})$/.exec(token)
+  if (parts === null) return null
+  const [, userId, sessionId, generation, secret] = parts as unknown as string[]
+  return {
+    userId: userId!,
+    sessionId: sessionId!,
+    generation: Number(generation),
+    secret: Buffer.from(secret!, 'base64url'),
+  }
+}

@@ -1,0 +1,61 @@
+import { and, asc, eq, gt, sql } from 'drizzle-orm'
+import { messages, threads } from '../../drizzle/tables/index.ts'
+import { badInput } from '../errors.ts'
+import type { MessageRow } from '../message-store/rows.ts'
+import { accessChannel } from './access.ts'
+import { messageArrays, type MessageKey, type MessagesService, wantedMessages } from './messages.ts'
+import type { Deps } from './deps.ts'
+
+/** The viewer's place among the replies to one message. */
+export type ThreadState = { messageId: string; lastReadSeq: number; unreadCount: number }
+
+export type ThreadsService = ReturnType<typeof createThreadsService>
+
+/** Replies, and how far those who follow them have read. Who is answered follows, and who answers. */
+export function createThreadsService({ database }: Deps, service: MessagesService) {
+  const { orm } = database
+  return {
+    /** Replies to a message in order, after the one of seq `afterSeq`. */
+    replies: ({ channelId, messageId }: MessageKey, first: number, afterSeq: number): Promise<MessageRow[]> =>
+      orm
+        .select()
+        .from(messages)
+        .where(and(eq(messages.channelId, channelId), eq(messages.replyToId, messageId), gt(messages.seq, afterSeq)))
+        .orderBy(asc(messages.seq))
+        .limit(first),
+
+    /** The viewer's place among the replies to these messages; those not followed are left out. */
+    async states(userId: string, keys: readonly MessageKey[]): Promise<ThreadState[]> {
+      const rows = await database.run<{ message_id: string; last_read_seq: number; unread: number }>(
+        `select t.message_id, t.last_read_seq,
+                (select count(*)::int from messages m
+                 where m.channel_id = t.channel_id and m.reply_to_id = t.message_id and m.seq > t.last_read_seq
+                   and m.deleted_at is null) as unread
+         from ${wantedMessages}
+         join threads t on t.channel_id = wanted.channel_id and t.message_id = wanted.message_id and t.user_id = $3`,
+        [...messageArrays(keys), userId],
+      )
+      return rows.map((row) => ({
+        messageId: row.message_id,
+        lastReadSeq: row.last_read_seq,
+        unreadCount: row.unread,
+      }))
+    },
+
+    /** Notes that the viewer has read the replies up to `seq`; never moves backwards. Reading begins to follow. */
+    async markRead(viewerId: string, key: MessageKey, seq: number): Promise<MessageRow> {
+      const { channel } = await accessChannel(orm, viewerId, key.channelId, 'read')
+      const message = await service.access(viewerId, key)
+      if (seq < 0) throw badInput('A seq is not negative.', 'seq')
+      const lastReadSeq = Math.min(seq, channel.lastSeq)
+      await orm
+        .insert(threads)
+        .values({ channelId: key.channelId, messageId: key.messageId, userId: viewerId, lastReadSeq })
+        .onConflictDoUpdate({
+          target: [threads.channelId, threads.messageId, threads.userId],
+          set: { lastReadSeq: sql`greatest(${threads.lastReadSeq}, excluded.last_read_seq)` },
+        })
+      return message
+    },
+  }
+}

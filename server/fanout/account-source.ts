@@ -1,0 +1,47 @@
+import type { Database } from '../../drizzle/connection.ts'
+import type { AccountChange } from '../domain/announcer.ts'
+import type { Source } from './source.ts'
+import { topics } from './topics.ts'
+
+/** A change of an account. An account's stream knows no seqs; the field is there so that all streams are read alike. */
+export type AccountItem = AccountChange & { seq: number }
+
+/** The changes of accounts. Only its owner reads an account's stream. */
+export const accountSource = (database: Database): Source<AccountItem> => ({
+  topic: topics.account,
+  decode: (payload) => [{ ...(JSON.parse(payload) as AccountChange), seq: 0 }],
+
+  async heads(ids) {
+    const rows = await database.run<{ user_id: string; last_change: number | null }>(
+      `select wanted.user_id, a.last_change from unnest($1::bigint[]) as wanted (user_id)
+       left join accounts a on a.user_id = wanted.user_id`,
+      [`{${ids.join(',')}}`],
+    )
+    // An account to which nothing has happened yet has no row.
+    return rows.map((row) => ({ id: row.user_id, change: row.last_change ?? 0, seq: 0 }))
+  },
+
+  async since(id, after, limit) {
+    const rows = await database.run<{
+      last_change: number
+      change: number | null
+      kind: AccountChange['kind']
+      channel_id: string
+    }>(
+      `select a.last_change, c.change, c.kind, c.channel_id from accounts a
+       left join lateral (
+         select * from account_changes where user_id = $1 and change > $2 order by change limit $3 + 1
+       ) c on true
+       where a.user_id = $1 order by c.change`,
+      [id, after.change, limit],
+    )
+    const complete = rows.length <= limit
+    const changes = rows.slice(0, limit).flatMap((row): AccountItem[] =>
+      row.change === null
+        ? []
+        : [{ userId: id, change: row.change, seq: 0, kind: row.kind, channelId: row.channel_id }],
+    )
+    const reached = complete ? rows[0]?.last_change : changes.at(-1)?.change
+    return { changes, position: { change: Math.max(after.change, reached ?? 0), seq: 0 }, complete, member: true }
+  },
+})

@@ -1,0 +1,19 @@
+import type { Announcer } from '../domain/announcer.ts'
+import type { EventBus } from '../event-bus/event-bus.ts'
+import { encodeChanges } from './channel-source.ts'
+import { topics } from './topics.ts'
+
+/** The announcer that publishes on the bus. */
+export function createAnnouncer(bus: EventBus): Announcer {
+  const publish = (topic: string, news: unknown) => bus.publish(topic, JSON.stringify(news))
+  return {
+    channel(changes) {
+      const [first] = changes
+      if (first !== undefined) bus.publish(topics.channel(first.channelId), encodeChanges(changes))
+    },
+    account: (change) => publish(topics.account(change.userId), change),
+    signal: (channelId, signal) => publish(topics.signals(channelId), signal),
+    presence: (userId) => publish(topics.presence(userId), userId),
+    sessionEnded: (userId, sessionId) => publish(topics.sessions, { userId, sessionId }),
+  }
+}

@@ -1,0 +1,26 @@
+import type { Database } from '../../drizzle/connection.ts'
+import { type Change, changesSince, heads } from '../message-store/changes.ts'
+import type { Source } from './source.ts'
+import { topics } from './topics.ts'
+
+/** Characters of a publish that carries the rows themselves; what is larger is read from the store by who wants it. */
+const maxPayload = 64 * 1024
+
+/** Fields of rows that are moments: JSON makes text of them. */
+const moments = new Set(['editedAt', 'deletedAt', 'pinnedAt', 'joinedAt', 'leftAt', 'mutedUntil'])
+
+const revive = (key: string, value: unknown) =>
+  moments.has(key) && typeof value === 'string' ? new Date(value) : value
+
+export function encodeChanges(changes: readonly Change[]): string {
+  const payload = JSON.stringify(changes)
+  return payload.length > maxPayload ? 'null' : payload
+}
+
+/** The changes of channels. */
+export const channelSource = (database: Database): Source<Change> => ({
+  topic: topics.channel,
+  decode: (payload) => JSON.parse(payload, revive) as Change[] | null,
+  heads: async (ids) => (await heads(database, ids)).map((head) => ({ id: head.channelId, ...head })),
+  since: (id, after, limit, userId) => changesSince(database, id, after, limit, userId),
+})

@@ -1,0 +1,28 @@
+import type { Position } from '../message-store/changes.ts'
+
+/** One item of a stream: where the stream stands after it, and whatever it tells. */
+export type Item = Position
+
+/** A page of what a reader has missed. */
+export type MissedPage<T extends Item> = {
+  changes: T[]
+  position: Position
+  complete: boolean
+  /** Whether the reader may have it. */
+  member: boolean
+}
+
+/**
+ * What a kind of stream is made of: where its news travels, and how the store is asked for what was missed. Two kinds
+ * exist, a channel's changes and an account's.
+ */
+export type Source<T extends Item> = {
+  /** The bus topic of the stream `id`. */
+  topic(id: string): string
+  /** What was published, in order. Null where it says only that something happened: then the store is asked. */
+  decode(payload: string): T[] | null
+  /** Where these streams stand, in one query. */
+  heads(ids: readonly string[]): Promise<(Position & { id: string })[]>
+  /** What changed after a position, as `userId` may see it. Null where there is no such stream. */
+  since(id: string, after: Position, limit: number, userId: string): Promise<MissedPage<T> | null>
+}

@@ -1,0 +1,200 @@
+import type { Database } from '../../drizzle/connection.ts'
+import { accessChannel } from '../domain/access.ts'
+import type { Signal } from '../domain/announcer.ts'
+import { badInput, forbidden, MaruError, notFound } from '../errors.ts'
+import type { EventBus } from '../event-bus/event-bus.ts'
+import { createBell, pullIterator } from '../lib/pull-iterator.ts'
+import type { Change, Position } from '../message-store/changes.ts'
+import type { AccountItem } from './account-source.ts'
+import { type Cursor, decodeCursor } from './cursor.ts'
+import type { Feeds } from './feed.ts'
+import { openReader } from './reader.ts'
+import type { Source } from './source.ts'
+import { topics } from './topics.ts'
+
+/** What streams are opened with. */
+export type StreamDeps = {
+  database: Database
+  bus: EventBus
+  channels: { source: Source<Change>; feeds: Feeds<Change> }
+  accounts: { source: Source<AccountItem>; feeds: Feeds<AccountItem> }
+}
+
+/** Somebody typing is shown for this long after they were last heard of. Milliseconds. */
+const typingExpiryMs = 6_000
+
+/** People whose presence one stream may watch. */
+export const maxWatched = 500
+
+export type MessageChange = Extract<Change, { type: 'message' }>
+export type TypingNews = { userId: string; typing: boolean }
+export type ReceiptNews = { userId: string; lastReadSeq: number }
+
+export const removed = () => forbidden('You are not a member of this channel.')
+
+/** Reads the cursor that a client holds of one stream; throws BAD_USER_INPUT where it is of none, or of another. */
+export function checkCursor(text: string, kind: Cursor['kind'], id: string, field: string): Position {
+  const cursor = decodeCursor(text)
+  if (cursor === null || cursor.kind !== kind || cursor.id !== id) {
+    throw badInput('This is not a cursor of this stream.', field)
+  }
+  return { change: cursor.change, seq: cursor.seq }
+}
+
+/** A cursor from the future was given out by a store that has since been put back: nobody knows what came after. */
+export function checkNotAhead(after: Position, head: Position) {
+  if (after.change > head.change) {
+    throw new MaruError('CURSOR_EXPIRED', 'This cursor is no longer known; read the history again.')
+  }
+}
+
+/** Whether this change ends the viewer's membership. */
+export const dismisses = (change: Change, viewerId: string): boolean =>
+  change.type === 'member' && change.member.userId === viewerId && change.member.leftAt !== null
+
+/**
+ * One channel's messages: what changed after `after`, then what comes. Ends with FORBIDDEN once the viewer is no
+ * member any more.
+ */
+export async function openMessages(
+  { database, channels }: StreamDeps,
+  viewerId: string,
+  channelId: string,
+  after: string | null,
+): Promise<AsyncIterableIterator<MessageChange>> {
+  const position = after === null ? null : checkCursor(after, 'channel', channelId, 'after')
+  const bell = createBell()
+  const reader = await openReader({ ...channels, id: channelId, userId: viewerId, after: position, onReady: bell.ring })
+  if (reader === null) throw notFound('channel', 'channelId')
+  try {
+    // Asked only now: whoever is put out after this moment is seen to go by the reader.
+    const { channel } = await accessChannel(database.orm, viewerId, channelId, 'read')
+    if (position !== null) checkNotAhead(position, { change: channel.lastChange, seq: channel.lastSeq })
+  } catch (error) {
+    reader.close()
+    throw error
+  }
+  return pullIterator(async () => {
+    for (;;) {
+      const step = await reader.step()
+      if (step === 'forbidden') throw removed()
+      if (step === 'nothing') await bell.wait()
+      else if (dismisses(step.change, viewerId)) throw removed()
+      else if (step.change.type === 'message') return step.change
+    }
+  }, reader.close)
+}
+
+/** Signals of one channel for one member, each user's latest of a kind; ends with FORBIDDEN as the messages do. */
+async function openSignals<News>(
+  { database, bus, channels }: StreamDeps,
+  viewerId: string,
+  channelId: string,
+  hear: (signal: Signal, waiting: Map<string, News>, ring: () => void) => void,
+  stop: () => void = () => {},
+): Promise<AsyncIterableIterator<News>> {
+  const bell = createBell()
+  // Who reads slowly gets what is true by then: memory is bounded by the number of people, not of signals.
+  const waiting = new Map<string, News>()
+  let ended = false
+  const attached = await channels.feeds.attach(channelId, (changes) => {
+    if (!changes.some((change) => dismisses(change, viewerId))) return
+    ended = true
+    bell.ring()
+  })
+  if (attached === null) throw notFound('channel', 'channelId')
+  let unsubscribe = () => {}
+  const close = () => {
+    attached.detach()
+    unsubscribe()
+    stop()
+  }
+  try {
+    unsubscribe = await bus.subscribe(topics.signals(channelId), (payload) => {
+      hear(JSON.parse(payload) as Signal, waiting, bell.ring)
+    })
+    await accessChannel(database.orm, viewerId, channelId, 'read')
+  } catch (error) {
+    close()
+    throw error
+  }
+  return pullIterator(async () => {
+    for (;;) {
+      if (ended) throw removed()
+      for (const [userId, news] of waiting) {
+        waiting.delete(userId)
+        return news
+      }
+      await bell.wait()
+    }
+  }, close)
+}
+
+/** Who begins and stops typing in a channel, but for the viewer. Who is not heard of again has stopped. */
+export function openTyping(deps: StreamDeps, viewerId: string, channelId: string) {
+  const expiries = new Map<string, NodeJS.Timeout>()
+  return openSignals<TypingNews>(
+    deps,
+    viewerId,
+    channelId,
+    (signal, waiting, ring) => {
+      if (signal.type !== 'typing' || signal.userId === viewerId) return
+      const { userId } = signal
+      const tell = (typing: boolean) => {
+        waiting.set(userId, { userId, typing })
+        ring()
+      }
+      const known = expiries.get(userId)
+      clearTimeout(known)
+      expiries.delete(userId)
+      if (signal.typing) {
+        const expire = () => {
+          expiries.delete(userId)
+          tell(false)
+        }
+        expiries.set(userId, setTimeout(expire, typingExpiryMs).unref())
+      }
+      // Being heard of again is no news, nor is stopping without having begun.
+      if (signal.typing !== (known !== undefined)) tell(signal.typing)
+    },
+    () => {
+      for (const timer of expiries.values()) clearTimeout(timer)
+    },
+  )
+}
+
+/** How far the others have read. */
+export const openReceipts = (deps: StreamDeps, viewerId: string, channelId: string) =>
+  openSignals<ReceiptNews>(deps, viewerId, channelId, (signal, waiting, ring) => {
+    if (signal.type !== 'read') return
+    waiting.set(signal.userId, { userId: signal.userId, lastReadSeq: signal.lastReadSeq })
+    ring()
+  })
+
+/** Whose presence has moved: each of these users once at first, then whenever it does. */
+export async function openPresence({ bus }: StreamDeps, userIds: readonly string[]): Promise<AsyncIterableIterator<string>> {
+  const watched = new Set(userIds)
+  if (watched.size > maxWatched) throw badInput(`At most ${maxWatched} people at once.`, 'userIds')
+  const bell = createBell()
+  const waiting = new Set(watched)
+  const subscriptions = await Promise.all(
+    [...watched].map((userId) =>
+      bus.subscribe(topics.presence(userId), () => {
+        waiting.add(userId)
+        bell.ring()
+      }),
+    ),
+  )
+  return pullIterator(
+    async () => {
+      for (;;) {
+        for (const userId of waiting) {
+          waiting.delete(userId)
+          return userId
+        }
+        await bell.wait()
+      }
+    },
+    () => subscriptions.forEach((unsubscribe) => unsubscribe()),
+  )
+}

@@ -1,0 +1,67 @@
+import { schema } from '../schema/index.ts'
+import type { Context } from '../schema/context.ts'
+import { createLoaders, createViewerLoaders, type Loaders } from '../schema/loaders.ts'
+import type { App } from './app.ts'
+import type { Config } from './config.ts'
+import { topics } from './fanout/topics.ts'
+import { defaultLimits } from './http/limits.ts'
+import { type HttpServer, startHttpServer } from './http/server.ts'
+import type { Log } from './observability/log.ts'
+import type { Metrics } from './observability/metrics.ts'
+
+/** Serves an app's schema by HTTP and WebSocket. */
+export async function serveApp(app: App, { config, log, metrics }: { config: Config; log: Log; metrics: Metrics }): Promise<HttpServer> {
+  const { database, services, streams } = app
+
+  /** Whoever is told of an event shares what was loaded for it, as far as it is the same for everybody. */
+  const sharedLoaders = new WeakMap<object, Loaders>()
+  function loadersFor(event: unknown): Loaders {
+    if (typeof event !== 'object' || event === null) return createLoaders(database, services)
+    const known = sharedLoaders.get(event) ?? createLoaders(database, services)
+    sharedLoaders.set(event, known)
+    return known
+  }
+
+  const server = await startHttpServer({
+    schema,
+    host: config.http.host,
+    port: config.http.port,
+    publicUrl: config.http.publicUrl,
+    corsOrigins: [...config.http.corsOrigins],
+    limits: {
+      ...defaultLimits,
+      maxBodyBytes: config.http.maxRequestBytes,
+      maxFrameBytes: config.http.maxRequestBytes,
+      socketsPerUser: config.http.maxSocketsPerUser,
+      operationsPerUser: config.http.maxSubscriptionsPerUser,
+    },
+    log,
+    authenticate: services.sessions.authenticate,
+    createContext: ({ viewer, event, startCookieSession, endCookieSession }): Context => ({
+      viewer,
+      services,
+      streams,
+      loaders: loadersFor(event),
+      own: createViewerLoaders(database, services, viewer),
+      startCookieSession,
+      endCookieSession,
+    }),
+    ready: app.ready,
+    metrics: metrics.render,
+    telemetry: {
+      onOperation({ type, durationMs, errorCodes }) {
+        const label = type ?? 'unknown'
+        metrics.operations.inc({ type: label, code: errorCodes[0] ?? 'OK' })
+        metrics.operationSeconds.observe({ type: label }, durationMs / 1_000)
+      },
+      onEvent: () => metrics.eventsDelivered.inc(),
+      onSocketOpen: () => metrics.socketsOpen.inc(),
+      onSocketClose: () => metrics.socketsOpen.dec(),
+    },
+  })
+  await app.bus.subscribe(topics.sessions, (payload) => {
+    const ended = JSON.parse(payload) as { userId: string; sessionId: string }
+    server.closeSessions((viewer) => viewer.userId === ended.userId && viewer.sessionId === ended.sessionId)
+  })
+  return server
+}

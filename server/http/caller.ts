@@ -1,0 +1,44 @@
+import { randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import type { Viewer } from '../viewer.ts'
+
+/** What is known of who sent a request or opened a socket before any token is looked at. */
+export type Caller = {
+  /** In the answer's `x-request-id`, in every line of the log and in every error. */
+  requestId: string
+  ip: string
+  userAgent: string | null
+}
+
+/** What a GraphQL context is made of. */
+export type ContextArgs = Caller & {
+  viewer: Viewer | null
+  /** What the subscription's source gave, where the context is for one event of it. */
+  event?: unknown
+  /** Signs the browser tab in. Does nothing but for requests of the server's own GraphiQL page. */
+  startCookieSession(token: string, expiresAt: Date): void
+  /** Signs it out again; does nothing elsewhere, too. */
+  endCookieSession(): void
+}
+
+/** Makes a GraphQL context: one for each request, and one for each event of a subscription. */
+export type CreateContext = (args: ContextArgs) => object | Promise<object>
+
+/** The cookie functions where there is no cookie to set. */
+export const withoutCookies = { startCookieSession() {}, endCookieSession() {} }
+
+/** Reads a caller from a request. The address is the proxy's word only where `trustProxy` says that there is a proxy. */
+export function callerOf(request: IncomingMessage, trustProxy: boolean): Caller {
+  const { headers, socket } = request
+  const forwarded = trustProxy ? String(headers['x-forwarded-for'] ?? '').split(',').at(-1)?.trim() : ''
+  return {
+    requestId: saneRequestId(headers['x-request-id']) ?? randomUUID(),
+    ip: forwarded || socket.remoteAddress || 'unknown',
+    userAgent: headers['user-agent']?.slice(0, 256) ?? null,
+  }
+}
+
+/** A request id that a client may choose: it ends up in logs and headers. */
+function saneRequestId(header: string | string[] | undefined): string | null {
+  return typeof header === 'string' && /^[\w.:/+=-]{8,128}$/.test(header) ? header : null
+}

@@ -1,0 +1,141 @@
+import { MaruError } from '../errors.ts'
+import type { Viewer } from '../viewer.ts'
+import { belongsTo, closings, expiryOf, isAnswering } from './connection.ts'
+import type { Connection, SocketOperation } from './connection.ts'
+import type { HttpLimits } from './limits.ts'
+
+/** How far apart sockets are closed when the server drains. */
+const waveIntervalMs = 50
+
+/** All open sockets of this replica: who has how many, which are due for a ping, and how they end. */
+export type Connections = {
+  add(connection: Connection): void
+  remove(connection: Connection): void
+  /** Counts a socket for its user; false if the user has too many. */
+  claimSocket(connection: Connection, viewer: Viewer): boolean
+  /** Counts an operation for its socket; throws RATE_LIMITED if there are too many. */
+  beginOperation(connection: Connection): SocketOperation
+  /** Counts it for its user too, once that is known. */
+  claimOperation(connection: Connection, running: SocketOperation, viewer: Viewer): void
+  /** Forgets an operation; that it was forgotten before does not matter. */
+  endOperation(connection: Connection, running: SocketOperation): void
+  closeSessions(match: (viewer: Viewer) => boolean, code?: number): void
+  /** Closes all sockets, a few at a time, each when its answers are out; after `graceMs` those that are left at once. */
+  drain(graceMs: number): Promise<void>
+}
+
+/** The registry, and the one timer that all sockets share. */
+export function createConnections(limits: HttpLimits): Connections {
+  const open = new Set<Connection>()
+  const socketsOf = new Map<string, number>()
+  const operationsOf = new Map<string, number>()
+
+  const sweep = setInterval(() => {
+    const now = Date.now()
+    for (const connection of open) {
+      if (expiryOf(connection) <= now) connection.socket.close(...closings.expired)
+      else if (connection.pingAt <= now) ping(connection, now)
+      if (!connection.viewer && connection.operations.size === 0 && connection.usedAt + limits.anonymousIdleMs <= now) {
+        connection.socket.close(...closings.idle)
+      }
+    }
+  }, limits.sweepIntervalMs)
+  sweep.unref()
+
+  function ping(connection: Connection, now: number): void {
+    if (!connection.alive) return connection.socket.terminate()
+    connection.alive = false
+    connection.pingAt = now + limits.pingIntervalMs
+    connection.socket.ping()
+  }
+
+  function release(running: SocketOperation): void {
+    if (running.viewer) count(operationsOf, running.viewer.userId, -1)
+  }
+
+  return {
+    add(connection) {
+      open.add(connection)
+    },
+
+    remove(connection) {
+      if (!open.delete(connection)) return
+      if (connection.viewer) count(socketsOf, connection.viewer.userId, -1)
+      for (const running of connection.operations) release(running)
+      connection.operations.clear()
+    },
+
+    claimSocket(connection, viewer) {
+      if (!open.has(connection)) return false
+      if ((socketsOf.get(viewer.userId) ?? 0) >= limits.socketsPerUser) return false
+      count(socketsOf, viewer.userId, 1)
+      connection.viewer = viewer
+      return true
+    },
+
+    beginOperation(connection) {
+      if (connection.operations.size >= limits.operationsPerSocket) throw tooMany('on this socket')
+      const running: SocketOperation = { viewer: null, operation: null }
+      connection.operations.add(running)
+      connection.usedAt = Date.now()
+      return running
+    },
+
+    claimOperation(connection, running, viewer) {
+      if ((operationsOf.get(viewer.userId) ?? 0) >= limits.operationsPerUser) throw tooMany('of this user')
+      // The socket may have closed while the token was checked, and its operations with it.
+      if (!connection.operations.has(running)) return
+      count(operationsOf, viewer.userId, 1)
+      running.viewer = viewer
+    },
+
+    endOperation(connection, running) {
+      if (!connection.operations.delete(running)) return
+      connection.usedAt = Date.now()
+      release(running)
+    },
+
+    closeSessions(match, code = closings.sessionEnded[0]) {
+      for (const connection of open) {
+        if (belongsTo(connection, match)) connection.socket.close(code, closings.sessionEnded[1])
+      }
+    },
+
+    async drain(graceMs) {
+      clearInterval(sweep)
+      const deadline = Date.now() + graceMs
+      // All clients at once would connect to the next replica at once: half of the time goes into spreading them.
+      const perWave = Math.ceil(open.size / Math.max(1, graceMs / 2 / waveIntervalMs))
+      while (open.size > 0 && Date.now() < deadline) {
+        let left = perWave
+        for (const connection of open) {
+          if (left === 0) break
+          if (connection.socket.readyState !== connection.socket.OPEN || isAnswering(connection)) continue
+          connection.socket.close(...closings.draining)
+          left--
+        }
+        await new Promise((resolve) => setTimeout(resolve, waveIntervalMs))
+      }
+      for (const { socket } of open) {
+        socket.close(...closings.draining)
+        socket.terminate()
+      }
+    },
+  }
+}
+
+/**
+ * Too many operations fail one by one, because closing the socket would take down those that are fine; and clients treat
+ * 4429, the code that names it, as the end of all trying.
+ */
+function tooMany(where: string): MaruError {
+  return new MaruError('RATE_LIMITED', `Too many operations are under way ${where}; end some first.`, {
+    retryAfterMs: 1_000,
+  })
+}
+
+function count(counts: Map<string, number>, userId: string, change: number): void {
+  const now = (counts.get(userId) ?? 0) + change
+  if (now > 0) counts.set(userId, now)
+  else counts.delete(userId)
+}

@@ -1,0 +1,92 @@
+/** What one client may ask for. Everything here can be answered without asking the store. */
+export type HttpLimits = {
+  /** Lexical tokens in one document, comments not counted. */
+  maxTokens: number
+  /** Fields inside fields, fragments followed. Introspection is not counted: graphql-js has a rule of its own for it. */
+  maxDepth: number
+  /** Aliases in one document. */
+  maxAliases: number
+  /** Fields at the root of one operation, fragments followed. */
+  maxRootFields: number
+  /** Directives in one document. */
+  maxDirectives: number
+  /** Objects that one operation may make the server load, as `cost.ts` estimates them. */
+  maxCost: number
+  /** What a page holds where neither `first` nor `last` is given: as the services have it. */
+  defaultPageSize: number
+  /** The most that a page holds: as the services have it. */
+  maxPageSize: number
+  /** Bytes in the body of one HTTP request. */
+  maxBodyBytes: number
+  /** Bytes in one message over a socket. */
+  maxFrameBytes: number
+  /** Characters of documents that are kept parsed and validated. */
+  documentCacheChars: number
+  /** Milliseconds within which a new socket must send `connection_init`. */
+  connectionInitTimeoutMs: number
+  /** Milliseconds between two pings of a socket; one that shows no life between two of them is dead. */
+  pingIntervalMs: number
+  /** Milliseconds between two looks at all sockets for expired tokens and due pings. */
+  sweepIntervalMs: number
+  /** Milliseconds that a socket of nobody may stay without doing anything. */
+  anonymousIdleMs: number
+  /** Open sockets of one user on this replica. */
+  socketsPerUser: number
+  /** Operations under way on one socket. */
+  operationsPerSocket: number
+  /** Operations under way over all of a user's sockets on this replica. */
+  operationsPerUser: number
+  /** Unsent bytes past which nothing more is read from a socket. */
+  pauseReadingBytes: number
+  /** Unsent bytes past which a socket is given up. */
+  maxUnsentBytes: number
+  /** Milliseconds for a client to send its headers, and its whole request. */
+  headersTimeoutMs: number
+  requestTimeoutMs: number
+  /** Milliseconds that an idle HTTP connection stays open. */
+  keepAliveTimeoutMs: number
+}
+
+/** Limits that the clients of a chat do not meet, and that keep one of them from taking the server for itself. */
+export const defaultLimits: HttpLimits = {
+  // GraphiQL's introspection query has 184. Validation is quadratic in the worst document, the same field over and
+  // over: 1,000 tokens took 46 ms and 2,000 took less than 250 ms on the machine that this was chosen on.
+  maxTokens: 2_000,
+  // A page of channels with a page of messages with a page of replies with their reactions is 11 deep.
+  maxDepth: 16,
+  // Generated clients alias where two screens ask for the same field with different arguments: a handful.
+  maxAliases: 30,
+  // Aliased root fields are a way to try many passwords in one request; a screen needs fewer than ten.
+  maxRootFields: 20,
+  maxDirectives: 50,
+  // 100 channels, each with 20 messages with author, reactions, attachments and mentions, cost about 24,000.
+  // Executing that many objects of six fields keeps the process busy for about a tenth of a second.
+  maxCost: 25_000,
+  defaultPageSize: 50,
+  maxPageSize: 100,
+  // A message of 100,000 code points is 400 KB as UTF-8 and 1.2 MB where a client escapes each surrogate (\uXXXX\uXXXX).
+  maxBodyBytes: 2 * 1024 * 1024,
+  maxFrameBytes: 2 * 1024 * 1024,
+  // A parsed document takes some 50 times its text in memory, so that this is about 50 MB when full of them.
+  documentCacheChars: 1024 * 1024,
+  // Mobile networks stall for seconds; a socket that has said nothing costs only its own memory.
+  connectionInitTimeoutMs: 10_000,
+  // Proxies close what was silent for 60 s.
+  pingIntervalMs: 25_000,
+  // 50,000 sockets are looked at in about a millisecond.
+  sweepIntervalMs: 1_000,
+  anonymousIdleMs: 60_000,
+  // A phone, a tablet and a browser with many tabs.
+  socketsPerUser: 50,
+  operationsPerSocket: 100,
+  operationsPerUser: 1_000,
+  // Above what the answer to one ordinary query takes, so that a client that reads is never held up.
+  pauseReadingBytes: 1024 * 1024,
+  // A few of the largest pages. A client that has this much to read and does not is gone or cannot keep up.
+  maxUnsentBytes: 16 * 1024 * 1024,
+  headersTimeoutMs: 10_000,
+  // 2 MB over a bad mobile connection.
+  requestTimeoutMs: 60_000,
+  // Longer than the 60 s of common load balancers: the side that reuses connections must be the one that closes them.
+  keepAliveTimeoutMs: 65_000,
+}

@@ -1,0 +1,173 @@
+import {
+  createSourceEventStream,
+  executeRootSelectionSet,
+  executeSubscriptionEvent,
+  mapSourceToResponseEvent,
+  validateExecutionArgs,
+} from 'graphql'
+import type {
+  ExecutionResult,
+  GraphQLError,
+  GraphQLSchema,
+  OperationTypeNode,
+  ValidatedExecutionArgs,
+  ValidatedSubscriptionArgs,
+} from 'graphql'
+import { costOf } from './cost.ts'
+import { tooComplex } from './document-limits.ts'
+import { createDocuments } from './documents.ts'
+import type { HttpLimits } from './limits.ts'
+
+/** What a client sends, whatever it sends it through. */
+export type OperationRequest = {
+  query: string
+  operationName?: string | null
+  variables?: Record<string, unknown> | null
+}
+
+/** An operation that is known to be valid and within its limits, with its variables coerced. */
+export type Operation = {
+  name: string | null
+  type: OperationTypeNode
+  args: ValidatedExecutionArgs
+}
+
+/** Makes of anything thrown what the client may see of it. */
+export type Format = (error: unknown) => GraphQLError
+
+/** The way from a request to its answers, the same for all transports. No method here rejects or throws. */
+export type Operations = {
+  /** The operation that is asked for, or what is wrong with it. */
+  prepare(request: OperationRequest): Operation | readonly unknown[]
+  /** The answer to a query or mutation. */
+  execute(operation: Operation, context: object, format: Format): Promise<ExecutionResult>
+  /** Starts a subscription: its source of events, or why there is none. */
+  open(operation: Operation, context: object, format: Format): Promise<AsyncIterable<unknown> | readonly GraphQLError[]>
+  /**
+   * Executes a subscription for each event of its source. The next event is taken from the source only when the next
+   * result is asked for, and `return` reaches the source at once.
+   */
+  stream(operation: Operation, source: AsyncIterable<unknown>, hooks: StreamHooks): Stream
+}
+
+export type Stream = AsyncGenerator<ExecutionResult, void, void>
+
+export type StreamHooks = {
+  /**
+   * A context for each event: loaders and permissions that are cached in a context would otherwise answer from the time
+   * when the subscription began.
+   */
+  contextFor(event: unknown): object | Promise<object>
+  format: Format
+  /** Called once, however the stream ends. */
+  onEnd(): void
+  onEvent?(durationMs: number): void
+}
+
+/** The operations of one schema. */
+export function createOperations(schema: GraphQLSchema, limits: HttpLimits): Operations {
+  const documents = createDocuments(schema, limits)
+
+  function prepareOrThrow({ query, operationName, variables }: OperationRequest): Operation | readonly unknown[] {
+    const document = documents.load(query)
+    if (!('kind' in document)) return document
+    const args = validateExecutionArgs({ schema, document, operationName, variableValues: variables })
+    if (!('operation' in args)) return args
+    const cost = costOf(args.operation, {
+      schema,
+      fragments: args.fragmentDefinitions,
+      variables: args.variableValues.coerced,
+      defaultPageSize: limits.defaultPageSize,
+      maxPageSize: limits.maxPageSize,
+    })
+    if (cost > limits.maxCost) return [tooComplex(`objects to load (about ${cost})`, limits.maxCost, args.operation)]
+    return { name: args.operation.name?.value ?? null, type: args.operation.operation, args }
+  }
+
+  return {
+    prepare(request) {
+      try {
+        return prepareOrThrow(request)
+      } catch (error) {
+        return [error]
+      }
+    },
+
+    async execute(operation, context, format) {
+      try {
+        return formatted(await executeRootSelectionSet({ ...operation.args, contextValue: context }), format)
+      } catch (error) {
+        return { errors: [format(error)] }
+      }
+    },
+
+    async open(operation, context, format) {
+      try {
+        const source = await createSourceEventStream(subscriptionArgs(operation, context))
+        return Symbol.asyncIterator in source ? source : (source.errors ?? []).map(format)
+      } catch (error) {
+        return [format(error)]
+      }
+    },
+
+    stream(operation, source, { contextFor, format, onEnd, onEvent }) {
+      const results = mapSourceToResponseEvent(subscriptionArgs(operation, {}), source, async (args) => {
+        const started = performance.now()
+        try {
+          const contextValue = await contextFor(args.rootValue)
+          return formatted(await executeSubscriptionEvent({ ...args, contextValue }), format)
+        } catch (error) {
+          return { errors: [format(error)] }
+        } finally {
+          onEvent?.(performance.now() - started)
+        }
+      })
+      return guarded(results, format, onEnd)
+    },
+  }
+}
+
+function subscriptionArgs(operation: Operation, contextValue: object): ValidatedSubscriptionArgs {
+  return { ...(operation.args as ValidatedSubscriptionArgs), contextValue }
+}
+
+function formatted(result: ExecutionResult, format: Format): ExecutionResult {
+  return result.errors ? { ...result, errors: result.errors.map(format) } : result
+}
+
+/**
+ * The same results; what the source throws is formatted, and what it throws on being closed interests nobody. No async
+ * generator, because that would let `return` wait until the next event has come.
+ */
+function guarded(results: Stream, format: Format, onEnd: () => void): Stream {
+  let ended = false
+  const end = () => {
+    if (!ended) onEnd()
+    ended = true
+  }
+  const close = async (): Promise<IteratorReturnResult<void>> => {
+    end()
+    await results.return().catch(() => {})
+    return { done: true, value: undefined }
+  }
+  return {
+    async next() {
+      try {
+        const result = await results.next()
+        if (result.done) end()
+        return result
+      } catch (error) {
+        end()
+        throw format(error)
+      }
+    },
+    return: close,
+    throw: close,
+    [Symbol.asyncIterator]() {
+      return this
+    },
+    async [Symbol.asyncDispose]() {
+      await close()
+    },
+  }
+}

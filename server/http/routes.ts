@@ -1,0 +1,91 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Caller } from './caller.ts'
+import { graphiqlPage, wantsPage } from './graphiql.ts'
+import type { GraphQLOverHttp } from './graphql-over-http.ts'
+import type { Origins } from './origins.ts'
+import { securityHeaders } from './security-headers.ts'
+
+export type Readiness = {
+  ok: boolean
+  /** What was looked at, and how it is. */
+  checks: Record<string, string>
+}
+
+export type Metrics = { contentType: string; body: string }
+
+export type RoutesOptions = {
+  origins: Origins
+  graphql: GraphQLOverHttp
+  ready(): Promise<Readiness>
+  metrics(): Promise<Metrics>
+}
+
+export type Route = (request: IncomingMessage, response: ServerResponse, caller: Caller) => Promise<void>
+
+/** Finds what answers a request. */
+export function createRoutes({ origins, graphql, ready, metrics }: RoutesOptions): Route {
+  async function atGraphQL(request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void> {
+    const { method, headers } = request
+    // Also where there is nothing to allow: caches must not give one origin the answer to another.
+    response.setHeader('vary', 'Origin')
+    if (method === 'OPTIONS') {
+      response.writeHead(204, { allow: 'GET, POST, OPTIONS', ...origins.preflightHeaders(headers) }).end()
+      return
+    }
+    for (const [name, value] of Object.entries(origins.corsHeaders(headers))) response.setHeader(name, value)
+    response.setHeader('cache-control', 'no-store')
+    if (method === 'GET' && wantsPage(headers.accept)) return sendGraphiQL(response)
+    if (method !== 'GET' && method !== 'POST') {
+      response.setHeader('allow', 'GET, POST, OPTIONS')
+      return sendError(response, 405, 'Send GraphQL by POST, or queries by GET.')
+    }
+    // Forms and plain text are what pages of other sites can post without asking the server first.
+    if (method === 'POST' && !isJson(headers['content-type'])) {
+      return sendError(response, 415, 'Send a JSON body with content-type: application/json.')
+    }
+    await graphql(request, response, caller)
+  }
+
+  async function atReady(response: ServerResponse): Promise<void> {
+    const readiness = await ready().catch(() => ({ ok: false, checks: { server: 'failed' } }))
+    sendJson(response, readiness.ok ? 200 : 503, readiness)
+  }
+
+  async function atMetrics(response: ServerResponse): Promise<void> {
+    const { contentType, body } = await metrics()
+    response.writeHead(200, { 'content-type': contentType }).end(body)
+  }
+
+  return async (request, response, caller) => {
+    for (const [name, value] of Object.entries(securityHeaders)) response.setHeader(name, value)
+    response.setHeader('x-request-id', caller.requestId)
+    const path = request.url?.split('?')[0]
+    if (path === '/graphql') return atGraphQL(request, response, caller)
+    if (request.method !== 'GET' && request.method !== 'HEAD') return sendError(response, 404, 'There is nothing here.')
+    if (path === '/') return void response.writeHead(302, { location: '/graphql' }).end()
+    if (path === '/health/live') return sendJson(response, 200, { ok: true })
+    if (path === '/health/ready') return atReady(response)
+    if (path === '/metrics') return atMetrics(response)
+    return sendError(response, 404, 'There is nothing here. The API is at /graphql.')
+  }
+}
+
+async function sendGraphiQL(response: ServerResponse): Promise<void> {
+  const { html, contentSecurityPolicy } = await graphiqlPage()
+  response.setHeader('content-security-policy', contentSecurityPolicy)
+  response.writeHead(200, { 'content-type': 'text/html; charset=utf-8', 'content-length': html.length }).end(html)
+}
+
+function isJson(contentType: string | undefined): boolean {
+  return /^application\/json *(;|$)/i.test(contentType ?? '')
+}
+
+/** In the form of a GraphQL answer, so that a client that expects one shows the message. */
+function sendError(response: ServerResponse, status: number, message: string): void {
+  const code = status === 404 ? 'NOT_FOUND' : 'BAD_USER_INPUT'
+  sendJson(response, status, { errors: [{ message, extensions: { code } }] })
+}
+
+function sendJson(response: ServerResponse, status: number, body: object): void {
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' }).end(JSON.stringify(body))
+}

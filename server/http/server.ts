@@ -1,0 +1,131 @@
+import { createServer } from 'node:http'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { GraphQLSchema } from 'graphql'
+import type { Logger } from 'pino'
+import type { Viewer } from '../viewer.ts'
+import type { Authenticate } from './authentication.ts'
+import { callerOf } from './caller.ts'
+import type { CreateContext } from './caller.ts'
+import { createConnections } from './connections.ts'
+import { createGraphQLOverHttp } from './graphql-over-http.ts'
+import { createGraphQLOverSockets } from './graphql-over-sockets.ts'
+import type { HttpLimits } from './limits.ts'
+import { createOperations } from './operations.ts'
+import { createOrigins } from './origins.ts'
+import { createRecorder } from './recorder.ts'
+import { createRoutes } from './routes.ts'
+import type { Readiness, Metrics } from './routes.ts'
+import { createSockets, refuseUpgrade } from './sockets.ts'
+import type { HttpTelemetry } from './telemetry.ts'
+
+export type HttpOptions = {
+  schema: GraphQLSchema
+  host: string
+  /** 0 takes any that is free. */
+  port: number
+  /** The address that browsers see, where a proxy stands in front. */
+  publicUrl: string | null
+  /** Origins of other sites whose pages may use the API, such as `https://app.example.com`. */
+  corsOrigins: string[]
+  /** Whether a proxy in front names the client in `X-Forwarded-For`. Without one, clients could choose their address. */
+  trustProxy?: boolean
+  limits: HttpLimits
+  log: Logger
+  telemetry: HttpTelemetry
+  authenticate: Authenticate
+  createContext: CreateContext
+  /** Whether the parts that the server stands on work, each by name. */
+  ready(): Promise<Readiness>
+  metrics(): Promise<Metrics>
+}
+
+export type HttpServer = {
+  /** Where it can be reached from this machine. */
+  url: string
+  port: number
+  /**
+   * Takes no new requests and sockets, finishes what is under way, and closes sockets a few at a time with a code that
+   * clients connect again after. Whatever is left after `graceMs` is cut off.
+   */
+  drain(graceMs?: number): Promise<void>
+  /** Closes the sockets of all viewers that `match` picks, at once: their sessions were revoked. */
+  closeSessions(match: (viewer: Viewer) => boolean, code?: number): void
+}
+
+const defaultGraceMs = 10_000
+
+/** Serves the schema by HTTP and WebSocket, and GraphiQL, at `/graphql`; with health and metrics beside it. */
+export async function startHttpServer(options: HttpOptions): Promise<HttpServer> {
+  const { schema, publicUrl, limits, log, telemetry, authenticate, createContext } = options
+  const operations = createOperations(schema, limits)
+  const origins = createOrigins(publicUrl, options.corsOrigins)
+  const recorder = createRecorder(log, telemetry)
+  const connections = createConnections(limits)
+  const common = { operations, origins, connections, limits, log, recorder, telemetry, authenticate, createContext }
+  const secureCookies = publicUrl?.startsWith('https:') ?? false
+  const graphql = createGraphQLOverHttp({ ...common, secureCookies })
+  const upgrade = createSockets({ ...common, protocol: createGraphQLOverSockets(common) })
+  let draining = false
+  const ready = async () => (draining ? { ok: false, checks: { server: 'draining' } } : options.ready())
+  const route = createRoutes({ origins, graphql, ready, metrics: options.metrics })
+  const trustProxy = options.trustProxy ?? false
+
+  function onRequest(request: IncomingMessage, response: ServerResponse): void {
+    const caller = callerOf(request, trustProxy)
+    if (draining) response.setHeader('connection', 'close')
+    route(request, response, caller).catch((error: unknown) => {
+      log.error({ requestId: caller.requestId, err: error }, 'request failed')
+      if (response.headersSent) response.destroy()
+      else response.writeHead(500).end()
+    })
+  }
+
+  const server = createServer(
+    {
+      headersTimeout: limits.headersTimeoutMs,
+      requestTimeout: limits.requestTimeoutMs,
+      keepAliveTimeout: limits.keepAliveTimeoutMs,
+    },
+    onRequest,
+  )
+  server.on('upgrade', (request, socket, head) => {
+    // Whoever hangs up in the midst of this is gone; nobody else hears of it.
+    socket.on('error', () => socket.destroy())
+    if (draining) return refuseUpgrade(socket, '503 Service Unavailable')
+    if (request.url?.split('?')[0] !== '/graphql') return refuseUpgrade(socket, '404 Not Found')
+    upgrade(request, socket, head, callerOf(request, trustProxy))
+  })
+
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(options.port, options.host, () => {
+      server.off('error', reject)
+      resolve()
+    })
+  })
+  server.on('error', (error) => log.error({ err: error }, 'http server'))
+  const { port } = server.address() as AddressInfo
+
+  return {
+    port,
+    url: `http://${reachableHost(options.host)}:${port}`,
+    closeSessions: connections.closeSessions,
+
+    async drain(graceMs = defaultGraceMs) {
+      if (draining) return
+      draining = true
+      const closed = new Promise((resolve) => server.close(resolve))
+      const cutOff = setTimeout(() => server.closeAllConnections(), graceMs)
+      await connections.drain(graceMs)
+      await closed
+      clearTimeout(cutOff)
+    },
+  }
+}
+
+/** A name for this machine where the server listens on all of its addresses. */
+function reachableHost(host: string): string {
+  if (host === '0.0.0.0' || host === '::') return 'localhost'
+  return host.includes(':') ? `[${host}]` : host
+}

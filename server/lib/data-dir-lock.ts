@@ -1,0 +1,72 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import { join } from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+
+export type DataDirLock = {
+  /** Lets the next process have the folder. Harmless when called again. */
+  release(): void
+}
+
+/**
+ * Takes `dataDir`, which must exist, for this process alone, or throws at once with the pid of the one that has it.
+ *
+ * The kernel holds the lock: it goes with the process however that ends, nothing stale is ever left to judge, and of
+ * two that start together exactly one wins. Pids would not do, as each container calls its first process 1 and may
+ * share the folder with another. Node has no call for a file lock, but its SQLite has: an open exclusive transaction
+ * is one. Nothing is ever written to that file.
+ */
+export function lockDataDir(dataDir: string): DataDirLock {
+  const holderFile = join(dataDir, 'maru.pid')
+  const lock = openLockFile(dataDir)
+  try {
+    // Without a journal in memory SQLite would put one beside the file, and a kill would leave it there.
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+  } catch (cause) {
+    lock.close()
+    if (!isBusy(cause)) throw cause
+    throw new Error(
+      `DATA_DIR ${dataDir} is in use by ${readHolder(holderFile)}; ` +
+        'stop it, or give this one another DATA_DIR and PORT.',
+    )
+  }
+  // Beside the lock and not in it: a file that SQLite has locked must not be opened a second time by the same
+  // process, because closing any descriptor of it drops the lock.
+  writeFileSync(holderFile, `${process.pid} ${hostname()}\n`)
+
+  return {
+    release() {
+      if (!lock.isOpen) return
+      rmSync(holderFile, { force: true })
+      lock.close()
+    },
+  }
+}
+
+function openLockFile(dataDir: string): DatabaseSync {
+  try {
+    return new DatabaseSync(join(dataDir, 'maru.lock'), { timeout: 0 })
+  } catch (cause) {
+    throw new Error(`DATA_DIR ${dataDir} cannot be used: it must be a folder that user id ${process.getuid?.()} may write to.`, {
+      cause,
+    })
+  }
+}
+
+const SQLITE_BUSY = 5
+
+function isBusy(error: unknown): boolean {
+  return error instanceof Error && 'errcode' in error && error.errcode === SQLITE_BUSY
+}
+
+/** Only to tell a person whom to stop; the lock does not rest on it. */
+function readHolder(holderFile: string): string {
+  let holder: string
+  try {
+    holder = readFileSync(holderFile, 'utf8')
+  } catch {
+    return 'another process'
+  }
+  const [pid, host] = holder.trim().split(' ')
+  return host === hostname() ? `process ${pid}` : `process ${pid} on ${host}`
+}

@@ -1,0 +1,36 @@
+/**
+ * Ids as clients see them: a letter for the type, then the Snowflakes in base 36. A message's holds its channel too, so
+ * that whoever holds one can go straight to where it is stored. Clients must not read them.
+ */
+export type GlobalId =
+  | { type: 'User'; userId: string }
+  | { type: 'Channel'; channelId: string }
+  | { type: 'Message'; channelId: string; messageId: string }
+
+const toBase36 = (snowflake: string) => BigInt(snowflake).toString(36)
+
+function fromBase36(text: string): string | null {
+  // Thirteen digits hold every Snowflake and few numbers beyond.
+  if (!/^[0-9a-z]{1,13}$/.test(text)) return null
+  let value = 0n
+  for (const digit of text) value = value * 36n + BigInt(Number.parseInt(digit, 36))
+  return value < 1n << 63n ? value.toString() : null
+}
+
+export const userGlobalId = (userId: string): string => `u${toBase36(userId)}`
+export const channelGlobalId = (channelId: string): string => `c${toBase36(channelId)}`
+export const messageGlobalId = (channelId: string, messageId: string): string =>
+  `m${toBase36(channelId)}_${toBase36(messageId)}`
+
+/** Reads an id; null where it is none that was ever given out. */
+export function parseGlobalId(id: string): GlobalId | null {
+  const [first, second, ...rest] = id.slice(1).split('_').map(fromBase36)
+  if (first == null || second === null || rest.length > 0) return null
+  if (id.startsWith('m')) {
+    return second === undefined ? null : { type: 'Message', channelId: first, messageId: second }
+  }
+  if (second !== undefined) return null
+  if (id.startsWith('u')) return { type: 'User', userId: first }
+  if (id.startsWith('c')) return { type: 'Channel', channelId: first }
+  return null
+}

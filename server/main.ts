@@ -1,0 +1,26 @@
+import { createApp, openStore } from './app.ts'
+import { serveApp } from './http-app.ts'
+import { lockReplica } from './lib/replica-lock.ts'
+import { type Part, runProcess, type Surroundings } from './process.ts'
+import { startWorkers } from '../workers/workers.ts'
+
+/** Starts the server, with the workers in the same process unless they run elsewhere. */
+async function start(surroundings: Surroundings, parts: Part[], fail: (reason: string) => void): Promise<void> {
+  const { config, log } = surroundings
+  const store = await openStore(surroundings, (reason) => fail(`The embedded Postgres is gone: ${reason}`))
+  parts.push({ name: 'store', stop: store.close })
+  const lock = await lockReplica(store.database, config.redisUrl !== null)
+  parts.push({ name: 'replica lock', stop: async () => lock.release() })
+  const app = await createApp(surroundings, store)
+  parts.push({ name: 'app', stop: app.close })
+  if (!process.argv.includes('--without-workers')) {
+    const workers = startWorkers({ database: store.database, log })
+    parts.push({ name: 'workers', stop: workers.stop })
+  }
+  const server = await serveApp(app, surroundings)
+  parts.push({ name: 'server', stop: () => server.drain(config.http.drainSeconds * 1_000) })
+  const address = config.http.publicUrl ?? `http://localhost:${server.port}`
+  log.info({ port: server.port }, `Maru is ready. GraphiQL: ${address}/graphql`)
+}
+
+await runProcess(process.env, start)

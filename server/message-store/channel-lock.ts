@@ -1,0 +1,166 @@
+import { and, eq, sql } from 'drizzle-orm'
+import type { Database, Transaction } from '../../drizzle/connection.ts'
+import { channels, members, messageChanges, messages } from '../../drizzle/tables/index.ts'
+import type { Change, MessageChangeKind } from './changes.ts'
+import type { ChannelRow, MemberRow, MessageRow } from './rows.ts'
+import { clockSlackMs } from './send.ts'
+import { compareSnowflakes, snowflakeAt } from './snowflake.ts'
+
+/** A channel whose row this transaction holds: the only place but the send statement that gives out its numbers. */
+export type LockedChannel = {
+  /** The channel as it was when it was locked. */
+  row: ChannelRow
+  tx: Transaction
+  /** Writes a message of the system's, in `author`'s name. */
+  append(kind: MessageRow['kind'], authorId: string, content: string): Promise<MessageRow>
+  /** Changes a message and gives it its next version. */
+  touchMessage(
+    messageId: string,
+    kind: Exclude<MessageChangeKind, 'CREATED'>,
+    set: Partial<Pick<MessageRow, 'content' | 'editedAt' | 'deletedAt' | 'pinnedAt' | 'mentionIds' | 'replyCount'>>,
+  ): Promise<MessageRow>
+  /** Lets somebody in, with the read position at the end; somebody who was here before comes back. */
+  admit(userId: string, role: MemberRow['role']): Promise<MemberRow>
+  /** Gives a member another role. */
+  setRole(userId: string, role: MemberRow['role']): Promise<MemberRow>
+  /** Ends a membership. */
+  dismiss(userId: string): Promise<MemberRow>
+  /** Changes name or topic. */
+  setInfo(set: Partial<Pick<ChannelRow, 'name' | 'topic'>>): void
+}
+
+/**
+ * Runs `work` with the channel's row locked, in one transaction, and writes what it did to the channel's counters.
+ * Returns its result and the changes it made, in order, to be announced. Null where there is no such channel.
+ */
+export async function changeChannel<Result>(
+  database: Database,
+  channelId: string,
+  work: (channel: LockedChannel) => Promise<Result>,
+): Promise<{ result: Result; changes: Change[] } | null> {
+  return database.transaction(async (tx) => {
+    const [row] = await tx.orm.select().from(channels).where(eq(channels.id, channelId)).for('no key update')
+    if (row === undefined) return null
+    const locked = lockedChannel(tx, row)
+    const result = await work(locked.channel)
+    await locked.save()
+    return { result, changes: locked.changes }
+  })
+}
+
+/** The same for a channel that this transaction has just made, which nobody else can see yet. */
+export function lockedChannel(tx: Transaction, row: ChannelRow) {
+  const head = { ...row }
+  const changes: Change[] = []
+  const isMember = (userId: string) => and(eq(members.channelId, row.id), eq(members.userId, userId))
+
+  function record(what: { type: 'member'; member: MemberRow } | { type: 'channel' } | MessageChange, change: number) {
+    changes.push({ channelId: row.id, change, seq: head.lastSeq, ...what })
+  }
+
+  /** The next id: near the clock, and after the newest. */
+  async function nextId(): Promise<string> {
+    const [clock] = await tx.run<{ now: Date }>('select clock_timestamp() as now', [])
+    const proposed = snowflakeAt(Math.min(Math.max(Date.now(), +clock!.now - clockSlackMs), +clock!.now + clockSlackMs))
+    return compareSnowflakes(proposed, head.lastId) > 0 ? proposed : (BigInt(head.lastId) + 1n).toString()
+  }
+
+  async function touchMember(userId: string, set: Partial<MemberRow>): Promise<MemberRow> {
+    const change = ++head.lastChange
+    const [member] = await tx.orm.update(members).set({ ...set, change }).where(isMember(userId)).returning()
+    if (member === undefined) throw new Error('Touched a membership that does not exist')
+    record({ type: 'member', member }, change)
+    return member
+  }
+
+  const channel: LockedChannel = {
+    row,
+    tx,
+
+    async append(kind, authorId, content) {
+      const change = ++head.lastChange
+      const seq = ++head.lastSeq
+      head.firstSeq ||= seq
+      head.lastId = await nextId()
+      const [message] = await tx.orm
+        .insert(messages)
+        .values({ channelId: row.id, id: head.lastId, seq, change, version: change, kind, authorId, content })
+        .returning()
+      await tx.orm
+        .update(members)
+        .set({ lastReadSeq: sql`greatest(${members.lastReadSeq}, ${seq}::int)` })
+        .where(isMember(authorId))
+      record({ type: 'message', kind: 'CREATED', message: message! }, change)
+      return message!
+    },
+
+    async touchMessage(messageId, kind, set) {
+      const change = ++head.lastChange
+      const [message] = await tx.orm
+        .update(messages)
+        .set({ ...set, version: change })
+        .where(and(eq(messages.channelId, row.id), eq(messages.id, messageId)))
+        .returning()
+      if (message === undefined) throw new Error('Touched a message that does not exist')
+      await tx.orm
+        .insert(messageChanges)
+        .values({ channelId: row.id, messageId, change, kind })
+        .onConflictDoUpdate({ target: [messageChanges.channelId, messageChanges.messageId], set: { change, kind } })
+      record({ type: 'message', kind, message }, change)
+      return message
+    },
+
+    async admit(userId, role) {
+      const change = ++head.lastChange
+      head.memberCount++
+      const standing = {
+        role,
+        joinedAt: new Date(),
+        leftAt: null,
+        change,
+        joinedSeq: head.lastSeq,
+        joinedChange: change,
+        lastReadSeq: head.lastSeq,
+      }
+      const [member] = await tx.orm
+        .insert(members)
+        .values({ channelId: row.id, userId, ...standing })
+        .onConflictDoUpdate({ target: [members.channelId, members.userId], set: standing })
+        .returning()
+      record({ type: 'member', member: member! }, change)
+      return member!
+    },
+
+    setRole(userId, role) {
+      head.membershipVersion++
+      return touchMember(userId, { role })
+    },
+
+    dismiss(userId) {
+      head.membershipVersion++
+      head.memberCount--
+      return touchMember(userId, { leftAt: new Date(), role: 'MEMBER' })
+    },
+
+    setInfo(set) {
+      Object.assign(head, set)
+      head.infoChange = ++head.lastChange
+      record({ type: 'channel' }, head.infoChange)
+    },
+  }
+
+  return {
+    channel,
+    changes,
+    /** Writes the counters back. */
+    async save(): Promise<ChannelRow> {
+      if (changes.length > 0) {
+        const { id: _, kind: __, createdAt: ___, ...counters } = head
+        await tx.orm.update(channels).set(counters).where(eq(channels.id, row.id))
+      }
+      return head
+    },
+  }
+}
+
+type MessageChange = { type: 'message'; kind: MessageChangeKind; message: MessageRow }

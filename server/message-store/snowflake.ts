@@ -1,0 +1,45 @@
+/** Milliseconds since 1970 at which Snowflakes begin: 2000-01-01 UTC, so that imported history fits. */
+export const snowflakeEpoch = Date.UTC(2000, 0, 1)
+
+/** Below the milliseconds stand 10 bits of worker and 12 bits of sequence. */
+export const timeShift = 22n
+const workerShift = 12n
+const sequenceMask = 0xfffn
+
+/** Worker numbers go from 0 to this. */
+export const maxWorker = 0x3ff
+
+/** The lowest Snowflake of a moment (milliseconds since 1970). Moments before the epoch give 1, the lowest of all. */
+export function snowflakeAt(milliseconds: number): string {
+  const elapsed = BigInt(Math.floor(milliseconds)) - BigInt(snowflakeEpoch)
+  return (elapsed > 0n ? elapsed << timeShift : 1n).toString()
+}
+
+/** When a Snowflake was made, to the millisecond. */
+export const snowflakeTime = (id: string): Date => new Date(Number(BigInt(id) >> timeShift) + snowflakeEpoch)
+
+/** Compares two Snowflakes by value: negative when `a` is the older. */
+export const compareSnowflakes = (a: string, b: string): number =>
+  a.length === b.length ? (a < b ? -1 : a > b ? 1 : 0) : a.length - b.length
+
+export type SnowflakeSource = {
+  /** The next Snowflake: greater than all that this source has given before, also when the clock jumps back. */
+  next(): string
+}
+
+/**
+ * Makes Snowflakes for one worker. When more than 4,096 are asked for within a millisecond it borrows from the next
+ * one rather than wait.
+ */
+export function createSnowflakes(worker: () => number, now: () => number = Date.now): SnowflakeSource {
+  let last = 0n
+  return {
+    next() {
+      const proposed = (BigInt(now() - snowflakeEpoch) << timeShift) | (BigInt(worker()) << workerShift)
+      if (proposed > last) last = proposed
+      else if ((last & sequenceMask) < sequenceMask) last += 1n
+      else last = ((last >> timeShift) + 1n) << timeShift | (BigInt(worker()) << workerShift)
+      return last.toString()
+    },
+  }
+}

@@ -1,0 +1,41 @@
+import { createChannelsService } from './domain/channels.ts'
+import { createDraftsService } from './domain/drafts.ts'
+import { createHistoryService } from './domain/history.ts'
+import { createMembersService } from './domain/members.ts'
+import { createMessagesService } from './domain/messages.ts'
+import { createPinsService } from './domain/pins.ts'
+import { createPresenceService } from './domain/presence.ts'
+import { createReactionsService } from './domain/reactions.ts'
+import { createReadStateService } from './domain/read-state.ts'
+import type { Deps } from './domain/deps.ts'
+import { createSessionsService } from './domain/sessions.ts'
+import { createThreadsService } from './domain/threads.ts'
+import { createTypingService } from './domain/typing.ts'
+import { createUsersService } from './domain/users.ts'
+import type { AccessTokens } from './lib/access-tokens.ts'
+
+export type Services = ReturnType<typeof createServices>
+
+/** Every service, by noun. */
+export function createServices(
+  deps: Deps,
+  accounts: { tokens: AccessTokens; refreshDays: number; external: boolean },
+) {
+  const users = createUsersService(deps)
+  const messages = createMessagesService(deps)
+  return {
+    users,
+    sessions: createSessionsService(deps, users, accounts),
+    channels: createChannelsService(deps),
+    members: createMembersService(deps),
+    messages,
+    history: createHistoryService(deps),
+    reactions: createReactionsService(deps, messages),
+    pins: createPinsService(deps, messages),
+    threads: createThreadsService(deps, messages),
+    readState: createReadStateService(deps),
+    drafts: createDraftsService(deps),
+    presence: createPresenceService(deps),
+    typing: createTypingService(deps),
+  }
+}
