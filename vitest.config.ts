@@ -1,7 +1,11 @@
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({
+  // graphql offers bundlers a copy of its own (`module`, `development`), and two copies do not know each other's types:
+  // tests must load the one that Node loads.
+  ssr: { resolve: { conditions: ['module-sync', 'node'] } },
   test: {
+    globalSetup: 'server/testing/global-setup.ts',
     environment: 'node',
     include: ['**/*.test.ts'],
     exclude: ['**/node_modules/**', 'data/**', 'coverage/**'],

@@ -48,14 +48,15 @@ describe('the cookie of the GraphiQL page', () => {
     const page = { ...ownPage(), 'x-maru-graphiql': '1' }
     const [cookie] = (await signIn(page)).headers['set-cookie'] as string[]
     expect(cookie).toMatch(/^maru_session=alice; Path=\/graphql; HttpOnly; SameSite=Strict; Expires=\w+, [\w :]+ GMT$/)
-    for (const headers of [
+    const others: Array<Record<string, string>> = [
       {},
       ownPage(),
       { 'x-maru-graphiql': '1' },
       { ...page, origin: 'https://evil.example' },
       { ...page, 'sec-fetch-site': 'same-site' },
       { origin: 'null', 'x-maru-graphiql': '1' },
-    ]) {
+    ]
+    for (const headers of others) {
       expect((await signIn(headers)).headers['set-cookie']).toBeUndefined()
     }
     const signedOut = await post(server.graphql, 'mutation { signOut }', { ...page, cookie: 'maru_session=alice' })
@@ -76,12 +77,13 @@ describe('the cookie of the GraphiQL page', () => {
     expect(await asked({ cookie, ...ownPage(), authorization: 'Bearer bob' })).toEqual({ data: { viewer: 'bob' } })
     const got = await send(`${server.graphql}?query={viewer}`, { headers: { cookie, 'sec-fetch-site': 'same-origin' } })
     expect(got.json).toEqual({ data: { viewer: 'alice' } })
-    for (const headers of [
+    const others: Array<Record<string, string>> = [
       {},
       { origin: 'https://evil.example' },
       { origin: server.url, 'sec-fetch-site': 'cross-site' },
       { origin: 'null' },
-    ]) {
+    ]
+    for (const headers of others) {
       expect(await asked({ cookie, ...headers })).toEqual({ data: { viewer: null } })
     }
   })

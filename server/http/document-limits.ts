@@ -16,9 +16,9 @@ export function documentLimitRules(limits: HttpLimits): ValidationRule[] {
   ]
 }
 
-/** An error for a document or operation that asks for more than `limit` of `what`. */
-export function tooComplex(what: string, limit: number, nodes?: ASTNode | readonly ASTNode[]): GraphQLError {
-  const message = `The query is too complex: it has more than ${limit} ${what}.`
+/** An error for a document or operation that is beyond a limit, with the limit in its message. */
+export function tooComplex(reason: string, nodes?: ASTNode): GraphQLError {
+  const message = `The query is too complex: ${reason}.`
   return new GraphQLError(message, { nodes, originalError: new MaruError('QUERY_TOO_COMPLEX', message) })
 }
 
@@ -27,7 +27,7 @@ function depthRule(limit: number): ValidationRule {
     const depthOf = measure(context, (inner, isField) => inner + (isField ? 1 : 0), Math.max)
     return {
       OperationDefinition(node) {
-        if (depthOf(node.selectionSet) > limit) context.reportError(tooComplex('levels of fields', limit, node))
+        if (depthOf(node.selectionSet) > limit) context.reportError(tooComplex(`it is more than ${limit} fields deep`, node))
       },
     }
   }
@@ -38,7 +38,7 @@ function rootFieldsRule(limit: number): ValidationRule {
     const rootFieldsOf = measure(context, (inner, isField) => (isField ? 1 : inner), (one, other) => one + other)
     return {
       OperationDefinition(node) {
-        if (rootFieldsOf(node.selectionSet) > limit) context.reportError(tooComplex('root fields', limit, node))
+        if (rootFieldsOf(node.selectionSet) > limit) context.reportError(tooComplex(`it has more than ${limit} root fields`, node))
       },
     }
   }
@@ -54,7 +54,7 @@ function countRule(
     let count = 0
     return {
       [kind](node: ASTNode) {
-        if (counts(node) && ++count === limit + 1) context.reportError(tooComplex(what, limit, node))
+        if (counts(node) && ++count === limit + 1) context.reportError(tooComplex(`it has more than ${limit} ${what}`, node))
       },
     }
   }

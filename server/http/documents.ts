@@ -11,7 +11,7 @@ const maxErrors = 20
 
 /** Turns the text of a document into one that is safe to execute, or into the errors in it. */
 export type Documents = {
-  load(text: string): DocumentNode | readonly GraphQLError[]
+  load(text: string): DocumentNode | readonly unknown[]
 }
 
 /** Parses and validates against one schema, keeping the documents that were used last. */
@@ -32,22 +32,27 @@ export function createDocuments(schema: GraphQLSchema, limits: HttpLimits): Docu
     load(text) {
       const cached = cache.get(text)
       if (cached) return cached
-      const document = parseWithin(text, limits.maxTokens)
-      if (!('kind' in document)) return document
-      const errors = check(document)
-      if (errors.length > 0) return errors
-      if (text.length <= maxCachedChars) cache.set(text, document)
-      return document
+      try {
+        const document = parse(text, { maxTokens: limits.maxTokens })
+        const errors = check(document)
+        if (errors.length > 0) return errors
+        if (text.length <= maxCachedChars) cache.set(text, document)
+        return document
+      } catch (error) {
+        return [asComplaint(error, limits.maxTokens)]
+      }
     },
   }
 }
 
-function parseWithin(text: string, maxTokens: number): DocumentNode | readonly GraphQLError[] {
-  try {
-    return parse(text, { maxTokens })
-  } catch (error) {
-    if (!(error instanceof GraphQLError)) throw error
-    // The parser says it by its message alone.
-    return [error.message.includes(`more than ${maxTokens} tokens`) ? tooComplex('tokens', maxTokens) : error]
+/** What is wrong with a document that could not be parsed. */
+function asComplaint(error: unknown, maxTokens: number): unknown {
+  // The parser says by its message alone that there are too many tokens.
+  const { message } = error as Error
+  if (error instanceof GraphQLError && message.includes(`more than ${maxTokens} tokens`)) {
+    return tooComplex(`it has more than ${maxTokens} tokens`)
   }
+  // Parser and rules are recursive: lists in lists in lists take the stack before they are many tokens.
+  if (error instanceof RangeError) return tooComplex('it is nested too deeply')
+  return error
 }

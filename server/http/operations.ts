@@ -80,7 +80,9 @@ export function createOperations(schema: GraphQLSchema, limits: HttpLimits): Ope
       defaultPageSize: limits.defaultPageSize,
       maxPageSize: limits.maxPageSize,
     })
-    if (cost > limits.maxCost) return [tooComplex(`objects to load (about ${cost})`, limits.maxCost, args.operation)]
+    if (cost > limits.maxCost) {
+      return [tooComplex(`it asks for about ${cost} objects, and the limit is ${limits.maxCost}`, args.operation)]
+    }
     return { name: args.operation.name?.value ?? null, type: args.operation.operation, args }
   }
 

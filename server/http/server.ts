@@ -66,6 +66,7 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   const secureCookies = publicUrl?.startsWith('https:') ?? false
   const graphql = createGraphQLOverHttp({ ...common, secureCookies })
   const upgrade = createSockets({ ...common, protocol: createGraphQLOverSockets(common) })
+  const underWay = new Set<ServerResponse>()
   let draining = false
   const ready = async () => (draining ? { ok: false, checks: { server: 'draining' } } : options.ready())
   const route = createRoutes({ origins, graphql, ready, metrics: options.metrics })
@@ -74,6 +75,8 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const caller = callerOf(request, trustProxy)
     if (draining) response.setHeader('connection', 'close')
+    underWay.add(response)
+    response.once('close', () => underWay.delete(response))
     route(request, response, caller).catch((error: unknown) => {
       log.error({ requestId: caller.requestId, err: error }, 'request failed')
       if (response.headersSent) response.destroy()
@@ -116,6 +119,8 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
       if (draining) return
       draining = true
       const closed = new Promise((resolve) => server.close(resolve))
+      // So that no client sends another request on a connection that is about to close.
+      for (const response of underWay) if (!response.headersSent) response.setHeader('connection', 'close')
       const cutOff = setTimeout(() => server.closeAllConnections(), graceMs)
       await connections.drain(graceMs)
       await closed

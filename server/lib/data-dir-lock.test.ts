@@ -1,5 +1,6 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { statSync } from 'node:fs'
 import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -18,7 +19,9 @@ async function startLocker() {
     import { lockDataDir } from ${JSON.stringify(import.meta.resolve('./data-dir-lock.ts'))}
     try { lockDataDir(${JSON.stringify(dataDir)}); console.log('got') } catch (error) { console.log(error.message) }
     setInterval(() => {}, 60_000)`
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', program], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  })
   const [answer] = (await once(child.stdout, 'data')) as [Buffer]
   return {
     pid: child.pid,
@@ -74,6 +77,20 @@ test('a holder in another container is named with its host', async () => {
   lock.release()
 })
 
-test('a folder that is not there is an error that names it', () => {
-  expect(() => lockDataDir(join(dataDir, 'missing'))).toThrow(`DATA_DIR ${join(dataDir, 'missing')} cannot be used`)
+test('an attempt of the same process that was refused does not let others in', async () => {
+  const lock = lockDataDir(dataDir)
+  expect(() => lockDataDir(dataDir)).toThrow('in use')
+  const bob = await startLocker()
+  expect(bob.answer).toContain(`in use by process ${process.pid};`)
+  await bob.kill()
+  lock.release()
+})
+
+test('a folder that is not there is made, for us alone, and one that cannot be is an error that names it', async () => {
+  const missing = join(dataDir, 'srv', 'maru')
+  lockDataDir(missing).release()
+  expect(statSync(missing).mode & 0o777).toBe(0o700)
+
+  await writeFile(join(dataDir, 'file'), '')
+  expect(() => lockDataDir(join(dataDir, 'file'))).toThrow(`DATA_DIR ${join(dataDir, 'file')} cannot be used: `)
 })

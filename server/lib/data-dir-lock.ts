@@ -1,4 +1,4 @@
-import { readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { accessSync, constants, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
@@ -9,7 +9,8 @@ export type DataDirLock = {
 }
 
 /**
- * Takes `dataDir`, which must exist, for this process alone, or throws at once with the pid of the one that has it.
+ * Takes `dataDir`, which is made if it is not there, for this process alone, or throws at once with the pid of the one
+ * that has it.
  *
  * The kernel holds the lock: it goes with the process however that ends, nothing stale is ever left to judge, and of
  * two that start together exactly one wins. Pids would not do, as each container calls its first process 1 and may
@@ -18,20 +19,8 @@ export type DataDirLock = {
  */
 export function lockDataDir(dataDir: string): DataDirLock {
   const holderFile = join(dataDir, 'maru.pid')
-  const lock = openLockFile(dataDir)
-  try {
-    // Without a journal in memory SQLite would put one beside the file, and a kill would leave it there.
-    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
-  } catch (cause) {
-    lock.close()
-    if (!isBusy(cause)) throw cause
-    throw new Error(
-      `DATA_DIR ${dataDir} is in use by ${readHolder(holderFile)}; ` +
-        'stop it, or give this one another DATA_DIR and PORT.',
-    )
-  }
-  // Beside the lock and not in it: a file that SQLite has locked must not be opened a second time by the same
-  // process, because closing any descriptor of it drops the lock.
+  const lock = openLocked(dataDir, holderFile)
+  // Beside the lock and not in it, for the same reason: the file that SQLite has locked is not ours to open.
   writeFileSync(holderFile, `${process.pid} ${hostname()}\n`)
 
   return {
@@ -43,13 +32,28 @@ export function lockDataDir(dataDir: string): DataDirLock {
   }
 }
 
-function openLockFile(dataDir: string): DatabaseSync {
+function openLocked(dataDir: string, holderFile: string): DatabaseSync {
+  let lock: DatabaseSync | undefined
   try {
-    return new DatabaseSync(join(dataDir, 'maru.lock'), { timeout: 0 })
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    const lockFile = join(dataDir, 'maru.lock')
+    // SQLite would open a file that it may not write to all the same, and fail in words that say less. Asked without
+    // opening it: when this process has the lock already, closing any other descriptor of the file would drop it.
+    if (existsSync(lockFile)) accessSync(lockFile, constants.W_OK)
+    lock = new DatabaseSync(lockFile, { timeout: 0 })
+    // With its journal on disk SQLite would put one beside the file, and a kill would leave it there.
+    lock.exec('PRAGMA journal_mode = MEMORY; BEGIN EXCLUSIVE')
+    return lock
   } catch (cause) {
-    throw new Error(`DATA_DIR ${dataDir} cannot be used: it must be a folder that user id ${process.getuid?.()} may write to.`, {
-      cause,
-    })
+    lock?.close()
+    throw new Error(
+      isBusy(cause)
+        ? `DATA_DIR ${dataDir} is in use by ${readHolder(holderFile)}; ` +
+          'stop it, or give this one another DATA_DIR and PORT.'
+        : `DATA_DIR ${dataDir} cannot be used: ${cause instanceof Error ? cause.message : cause}. ` +
+          `It must be a folder that user id ${process.getuid?.()} may write to, with all that is in it.`,
+      { cause },
+    )
   }
 }
 

@@ -32,7 +32,7 @@ export async function stopLeftovers(folder: string, account: Account, log: (line
     }
     const immortal = await findLeftovers(folder, account)
     if (immortal.length > 0) {
-      throw new Error(`A Postgres from before still works on ${folder} and cannot be stopped: pids ${immortal.join(', ')}.`)
+      throw new Error(`A Postgres from before still uses ${folder} and cannot be stopped: pids ${immortal.join(', ')}.`)
     }
   }
   await rm(pidFile, { force: true })

@@ -1,6 +1,8 @@
 import { execFile, type ExecFileException } from 'node:child_process'
 import { constants } from 'node:fs'
-import { access, chmod, chown, cp, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises'
+import {
+  access, chmod, chown, cp, mkdir, mkdtemp, open, readdir, readFile, rename, rm, stat, writeFile,
+} from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { dirname, join } from 'node:path'
 
@@ -18,7 +20,7 @@ const SHARED_BINARIES = '/var/cache/maru'
  * The environment of every Postgres process: none of our secrets, which its user could read in /proc, no PG*
  * variables that would bend its settings, and messages in English, as some of them are looked for.
  */
-export const postgresEnvironment = { PATH: process.env.PATH, LC_ALL: 'C' }
+export const postgresEnvironment = { PATH: '/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin', LC_ALL: 'C' }
 
 /**
  * How to name `folder` to a Postgres process whose working directory it is.
@@ -144,7 +146,7 @@ const HALF_MADE = 'postgres.initdb-'
  * Makes a new cluster in `folder`, which appears there complete or not at all. Each attempt has a folder of its own:
  * the initdb of a process that was killed may still be running, and must not write into the next one's.
  */
-export async function initialise(folder: string, password: string, binaries: Binaries, account: Account): Promise<void> {
+export async function initialise(folder: string, password: string, binaries: Binaries, account: Account) {
   const half = await mkdtemp(join(dirname(folder), HALF_MADE))
   if (account.uid !== undefined && account.gid !== undefined) await chown(half, account.uid, account.gid)
   const options = [

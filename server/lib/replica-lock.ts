@@ -1,7 +1,7 @@
 import type { Database } from '../../drizzle/connection.ts'
 
-/** The letters "maru" and 2. */
-const replicaLock = 0x6d617275_02
+/** The letters "ma": the other half of the key is the schema, so that deployments may share a database. */
+const replicaLock = 0x6d61
 
 export type ReplicaLock = { release(): void }
 
@@ -13,7 +13,7 @@ export type ReplicaLock = { release(): void }
 export async function lockReplica(database: Database, hasBus: boolean): Promise<ReplicaLock> {
   const session = await database.reserve()
   const [row] = await session.run<{ locked: boolean }>(
-    `select ${hasBus ? 'pg_try_advisory_lock_shared' : 'pg_try_advisory_lock'}($1) as locked`,
+    `select ${hasBus ? 'pg_try_advisory_lock_shared' : 'pg_try_advisory_lock'}($1, hashtext(current_schema())) as locked`,
     [replicaLock],
   )
   if (row?.locked === true) return session

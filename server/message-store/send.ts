@@ -49,7 +49,7 @@ const sendStatement = `/* send */
              least(greatest($3::bigint, (clock - ${clockSlackMs}) << 22), (clock + ${clockSlackMs}) << 22),
              last_id + 1
            ) + n - 1 as id
-    from channel, rows from (json_to_recordset($4::json) as (
+    from channel, rows from (json_to_recordset($4::text::json) as (
       author_id bigint, key text, body_hash text, kind text, content text, reply_to_id bigint, mention_ids bigint[]
     )) with ordinality as b (author_id, key, body_hash, kind, content, reply_to_id, mention_ids, n)
   ), keys as (

@@ -1,0 +1,131 @@
+import { randomBytes } from 'node:crypto'
+import postgres from 'postgres'
+import { inject } from 'vitest'
+import WebSocket from 'ws'
+import { createMaruClient, type MaruClient, SignUpDocument, type SignUpMutation } from '../../client-sdk/index.ts'
+import { openDatabase } from '../../drizzle/connection.ts'
+import { migrate } from '../../drizzle/migrate.ts'
+import { type App, createApp } from '../app.ts'
+import { readConfig } from '../config.ts'
+import { unavailable } from '../errors.ts'
+import { serveApp } from '../http-app.ts'
+import type { HttpServer } from '../http/server.ts'
+import { createLog, type Log } from '../observability/log.ts'
+import { createMetrics, type Metrics } from '../observability/metrics.ts'
+import { measureStatements } from '../observability/statements.ts'
+
+/** Somebody in a test, signed in. */
+export type Person = {
+  id: string
+  username: string
+  token: string
+  client: MaruClient
+  tokens: SignUpMutation['signUp']
+}
+
+/** One replica on a real store, reached over real sockets. */
+export type Replica = {
+  app: App
+  server: HttpServer
+  url: string
+  metrics: Metrics
+  /** Statements that the store has run, in order; for tests that hold a query to its SQL. */
+  statements: string[]
+  /** A client of this replica that speaks for a token. */
+  client(token?: string): MaruClient
+  stop(): Promise<void>
+}
+
+/** A store of its own, and a replica on it; more replicas may join. */
+export type TestApp = Replica & {
+  databaseUrl: string
+  /** Another replica on the same store. Without REDIS_URL it does not hear this one but through the store. */
+  addReplica(env?: Record<string, string>): Promise<Replica>
+  /** Signs somebody up. Names recur: alice, bob, carol. */
+  signUp(username: string, on?: Replica): Promise<Person>
+}
+
+const jwtSecret = 'the same for all replicas of a test'
+
+/** Makes an empty store, in a schema of its own, on the Postgres that the tests share; returns its address. */
+export async function createTestDatabase(): Promise<string> {
+  const base = inject('databaseUrl')
+  const name = `test_${randomBytes(6).toString('hex')}`
+  const sql = postgres(base, { max: 1, onnotice: () => {} })
+  await sql.unsafe(`create schema ${name}`)
+  await sql.end()
+  const url = new URL(base)
+  url.searchParams.set('search_path', name)
+  return url.href
+}
+
+/** A log that says nothing but what must not happen. */
+const testLog = (): Log => createLog({ level: 'error', format: 'json' })
+
+async function startReplica(databaseUrl: string, env: Record<string, string>): Promise<Replica> {
+  const config = readConfig({ PORT: '0', DATABASE_URL: databaseUrl, JWT_SECRET: jwtSecret, DATABASE_POOL_SIZE: '8', ...env })
+  const log = testLog()
+  const metrics = createMetrics()
+  const statements: string[] = []
+  const measure = measureStatements(metrics)
+  const database = openDatabase({
+    url: databaseUrl,
+    poolSize: config.database.poolSize,
+    unavailable,
+    around: (text, run) => {
+      statements.push(text)
+      return measure(text, run)
+    },
+  })
+  await migrate(database)
+  const store = { database, secrets: { jwtSecret }, close: () => database.close() }
+  const surroundings = { config, log, metrics }
+  const app = await createApp(surroundings, store)
+  const server = await serveApp(app, surroundings)
+  const url = `http://127.0.0.1:${server.port}/graphql`
+  const clients: MaruClient[] = []
+  return {
+    app,
+    server,
+    url,
+    metrics,
+    statements,
+    client(token) {
+      const client = createMaruClient({ url, webSocketImpl: WebSocket, ...(token === undefined ? {} : { token: () => token }) })
+      clients.push(client)
+      return client
+    },
+    async stop() {
+      for (const client of clients) client.close()
+      await server.drain(1_000)
+      await app.close()
+      await database.close()
+    },
+  }
+}
+
+/** Starts a replica on an empty store. Stop it when the tests are done. */
+export async function startTestApp(env: Record<string, string> = {}): Promise<TestApp> {
+  const databaseUrl = await createTestDatabase()
+  const first = await startReplica(databaseUrl, env)
+  const others: Replica[] = []
+  return {
+    ...first,
+    databaseUrl,
+    async addReplica(more = {}) {
+      const replica = await startReplica(databaseUrl, { ...env, ...more })
+      others.push(replica)
+      return replica
+    },
+    async signUp(username, on = first) {
+      const input = { username, password: `${username}’s password` }
+      const { signUp } = await on.client().request(SignUpDocument, { input })
+      const token = signUp.accessToken
+      return { id: signUp.viewer.id, username, token, client: on.client(token), tokens: signUp }
+    },
+    async stop() {
+      for (const replica of others) await replica.stop()
+      await first.stop()
+    },
+  }
+}
