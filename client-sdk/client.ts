@@ -35,7 +35,8 @@ export type MaruClient = {
 
   /**
    * The same for everything that concerns the viewer, in all channels and from all devices. Keep the newest cursor of
-   * each stream, and hand them in as `after` next time.
+   * each stream, and hand them in as `after` next time. Of a channel that was just joined, read the history: the stream
+   * tells what happens from then on.
    */
   inbox(options?: { after?: Cursors } & StreamOptions): EventStream<InboxEvent>
 
@@ -65,7 +66,7 @@ export function createMaruClient(options: MaruClientOptions): MaruClient {
 
     messages: (options) => openStream(socket, messageSource(request, options), streamOptions(options)),
 
-    inbox: (options) => openStream(socket, inboxSource(options), streamOptions(options)),
+    inbox: (options) => openStream(socket, inboxSource(request, options), streamOptions(options)),
 
     close: () => closing.abort(),
   }

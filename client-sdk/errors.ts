@@ -57,9 +57,9 @@ const retryableCodes: ReadonlySet<string> = new Set<MaruErrorCode>([
 ])
 
 /** The error that an answer's `errors` amount to: the first one says which. */
-export function errorFromAnswer(errors: readonly GraphQLErrorMessage[], requestId?: string): MaruClientError {
+export function errorFromAnswer(errors: readonly GraphQLErrorMessage[]): MaruClientError {
   const first = errors[0]
-  const { code, field, retryAfterMs } = first?.extensions ?? {}
+  const { code, field, retryAfterMs, requestId } = first?.extensions ?? {}
   return new MaruClientError(
     // Without a code the document itself was refused before the server's own checks: trying again cannot help.
     typeof code === 'string' ? code : 'BAD_USER_INPUT',
@@ -68,7 +68,7 @@ export function errorFromAnswer(errors: readonly GraphQLErrorMessage[], requestI
       errors,
       field: typeof field === 'string' ? field : undefined,
       retryAfterMs: typeof retryAfterMs === 'number' ? retryAfterMs : undefined,
-      requestId,
+      requestId: typeof requestId === 'string' ? requestId : undefined,
     },
   )
 }

@@ -60,7 +60,7 @@ async function generate(sdl: string): Promise<string> {
 /** The hand-written operations, in an order that does not depend on the file system. */
 function readOperations() {
   return globSync(join(here, 'operations', '*.graphql'))
-    .sort()
+    .toSorted()
     .map((location) => {
       const source = new Source(readFileSync(location, 'utf8'), basename(location))
       return { location, document: parse(source) }

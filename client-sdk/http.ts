@@ -73,13 +73,12 @@ async function post<Result, Variables>(
 type Answer<Result> = { data?: Result | null; errors?: readonly GraphQLErrorMessage[] }
 
 async function readData<Result>(response: Response): Promise<Result> {
-  const requestId = response.headers.get('x-request-id') ?? undefined
   // A proxy in between answers with a page of its own when the server is away.
   if (!/\bjson\b/.test(response.headers.get('content-type') ?? '')) {
     throw notMaru(response)
   }
   const { data, errors } = (await response.json()) as Answer<Result>
-  if (errors?.length) throw errorFromAnswer(errors, requestId)
+  if (errors?.length) throw errorFromAnswer(errors)
   if (!data) throw notMaru(response)
   return data
 }

@@ -15,7 +15,7 @@ export type SessionStorage = {
   exclusive<Result>(work: () => Promise<Result>): Promise<Result>
 }
 
-/** Keeps the tokens as long as the page lives. A Session never runs two exclusive works at a time by itself. */
+/** Keeps the tokens as long as the page lives, for one Session, which never runs two works at a time by itself. */
 export function memoryStorage(): SessionStorage {
   let tokens: Tokens | null = null
   return {

@@ -34,6 +34,8 @@ export class Session {
   #tokens: Tokens | null | undefined
   #receivedAt = 0
   #refreshing: Promise<Tokens | null> | undefined
+  /** The last change of the tokens that was begun; the next one waits for it. */
+  #lastChange: Promise<unknown> = Promise.resolve()
 
   constructor({ storage = memoryStorage(), refreshBeforeMs = 30_000, ...http }: SessionOptions) {
     this.#request = createRequest(http)
@@ -44,20 +46,19 @@ export class Session {
   /** Makes an account and signs it in. */
   async signUp(input: SignUpInput): Promise<UserFragment> {
     const { signUp } = await this.#request(SignUpDocument, { input })
-    await this.#keep(signUp)
+    await this.#alone(() => this.#keep(signUp))
     return signUp.viewer
   }
 
   async signIn(input: SignInInput): Promise<UserFragment> {
     const { signIn } = await this.#request(SignInDocument, { input })
-    await this.#keep(signIn)
+    await this.#alone(() => this.#keep(signIn))
     return signIn.viewer
   }
 
   /** Forgets the tokens in any case; throws where the server could not be told, whose session then ends by itself. */
   async signOut(): Promise<void> {
-    await this.#refreshing?.catch(() => {})
-    const tokens = await this.#storage.exclusive(async () => {
+    const tokens = await this.#alone(async () => {
       const stored = await this.#storage.load()
       await this.#end('requested')
       return stored
@@ -72,10 +73,10 @@ export class Session {
   readonly token = async (refused?: string): Promise<string | null> => {
     const tokens = await this.#load()
     if (!tokens) return null
-    if (refused === tokens.accessToken) return (await this.#refresh())?.accessToken ?? null
+    if (refused === tokens.accessToken) return (await this.#refresh(tokens))?.accessToken ?? null
     if (!this.#isExpiring(tokens)) return tokens.accessToken
     try {
-      return (await this.#refresh())?.accessToken ?? null
+      return (await this.#refresh(tokens))?.accessToken ?? null
     } catch {
       // It may be good yet; if it is not, the server refuses it and we come back.
       return tokens.accessToken
@@ -106,27 +107,33 @@ export class Session {
     return Date.now() > Math.max(goodUntil, this.#receivedAt + this.#refreshBeforeMs)
   }
 
-  #refresh(): Promise<Tokens | null> {
-    this.#refreshing ??= this.#refreshAlone().finally(() => {
+  /** Tokens in the place of the stale ones, for all who ask while they are being fetched. */
+  #refresh(stale: Tokens): Promise<Tokens | null> {
+    this.#refreshing ??= this.#alone(() => this.#exchange(stale)).finally(() => {
       this.#refreshing = undefined
     })
     return this.#refreshing
   }
 
-  #refreshAlone(): Promise<Tokens | null> {
-    return this.#storage.exclusive(async () => {
-      const stored = await this.#storage.load()
-      if (!stored) return this.#end('requested')
-      // Another tab was faster.
-      if (stored.refreshToken !== this.#tokens?.refreshToken) return this.#hold(stored)
-      try {
-        const { refreshSession } = await this.#request(RefreshSessionDocument, { refreshToken: stored.refreshToken })
-        return await this.#keep(refreshSession)
-      } catch (error) {
-        if (!(error instanceof MaruClientError) || error.retryable) throw error
-        return this.#end('refused')
-      }
-    })
+  async #exchange(stale: Tokens): Promise<Tokens | null> {
+    const stored = await this.#storage.load()
+    if (!stored) return this.#end('requested')
+    // Another tab was faster, or somebody has signed in anew.
+    if (stored.refreshToken !== stale.refreshToken) return this.#hold(stored)
+    try {
+      const { refreshSession } = await this.#request(RefreshSessionDocument, { refreshToken: stored.refreshToken })
+      return await this.#keep(refreshSession)
+    } catch (error) {
+      if (!(error instanceof MaruClientError) || error.retryable) throw error
+      return this.#end('refused')
+    }
+  }
+
+  /** Changes of the tokens happen one after the other, here and in all who share the storage. */
+  #alone<Result>(change: () => Promise<Result>): Promise<Result> {
+    const done = this.#lastChange.then(() => this.#storage.exclusive(change))
+    this.#lastChange = done.catch(() => {})
+    return done
   }
 
   async #keep({ accessToken, accessTokenExpiresAt, refreshToken }: Tokens): Promise<Tokens> {
@@ -142,9 +149,10 @@ export class Session {
   }
 
   async #end(reason: SignedOutReason): Promise<null> {
+    const wasSignedIn = this.#tokens !== null
     this.#tokens = null
     await this.#storage.save(null)
-    for (const listener of this.#listeners) listener(reason)
+    if (wasSignedIn) for (const listener of this.#listeners) listener(reason)
     return null
   }
 }

@@ -50,8 +50,9 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
       ? await startEmbeddedPostgres({ dataDir: config.dataDir, log: (line) => log.info(line) })
       : null
   embedded?.onExit(onLost)
+  const url = embedded?.url ?? config.database.url!
   const database = openDatabase({
-    url: embedded?.url ?? config.database.url!,
+    url,
     poolSize: config.database.poolSize,
     unavailable,
     around: measureStatements(metrics),
@@ -62,12 +63,24 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
   }
   try {
     const secrets = await loadSecrets(config.dataDir, { jwtSecret: config.auth.jwtSecret })
-    const ran = await migrate(database)
+    const ran = await migrateAt(url)
     if (ran.length > 0) log.info({ migrations: ran.length }, 'database migrated')
     return { database, secrets, close }
   } catch (error) {
     await close()
     throw error
+  }
+}
+
+/** A migration of a large store may take its time, and whoever starts meanwhile waits for it. */
+const migrationDeadlineMs = 3_600_000
+
+async function migrateAt(url: string): Promise<string[]> {
+  const database = openDatabase({ url, poolSize: 1, deadlineMs: migrationDeadlineMs, unavailable })
+  try {
+    return await migrate(database)
+  } finally {
+    await database.close()
   }
 }
 

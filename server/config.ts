@@ -102,7 +102,6 @@ export const settings = {
   }),
   AUTH_AUDIENCE: optional('any', "The `aud` that the provider's tokens must name.", text(), { example: 'maru' }),
   GROUP_MAX_MEMBERS: withDefault('100', 'Members of a GROUP channel.', wholeNumber(2, 10_000)),
-  MESSAGE_MAX_CHARACTERS: withDefault('100000', 'Length of a message in code points.', wholeNumber(1, 100_000)),
   // The longest message is 100,000 code points, each of up to 12 bytes where a client escapes it: "\ud83d\ude00".
   MAX_REQUEST_BYTES: withDefault(
     '2097152',
@@ -232,7 +231,6 @@ function arrange(values: ValuesOf<typeof settings>) {
     }),
     limits: Object.freeze({
       groupMaxMembers: values.GROUP_MAX_MEMBERS,
-      messageMaxCharacters: values.MESSAGE_MAX_CHARACTERS,
     }),
     log: Object.freeze({ level: values.LOG_LEVEL, format: values.LOG_FORMAT }),
     metrics: values.METRICS,

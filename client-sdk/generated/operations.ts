@@ -3,86 +3,118 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocument } from '../document.ts'
-export type PresenceStatus =
-  | 'ONLINE'
-  | 'AWAY'
-  | 'DO_NOT_DISTURB'
-  | 'OFFLINE';
-
 export type ChannelKind =
+  /** Two people; there is one for each pair. */
   | 'DIRECT'
+  /** Invited people, up to the number that the deployment allows. */
   | 'GROUP'
+  /** Anyone may join; any size. */
   | 'PUBLIC';
 
-export type MemberRole =
-  | 'OWNER'
-  | 'ADMIN'
-  | 'MEMBER';
-
-export type MessageKind =
-  /** Written by its author. */
-  | 'USER'
-  /** Written by its author about themselves, as with /me. */
-  | 'ACTION'
-  /** Author is who did it. */
-  | 'MEMBER_JOINED'
-  | 'MEMBER_LEFT'
-  | 'CHANNEL_UPDATED';
-
-export type SignUpInput = {
-  username: string;
-  password: string;
-  displayName?: string | null | undefined;
-};
-
-export type SignInInput = {
-  username: string;
-  password: string;
+/** An absent field keeps what is there, and null clears it. */
+export type ChannelNotificationsInput = {
+  channelId: string;
+  level?: NotificationLevel | null | undefined;
+  mutedUntil?: string | null | undefined;
 };
 
 export type CreateChannelInput = {
   kind: ChannelKind;
+  /** Who is in it from the beginning, besides the viewer. */
+  memberIds?: Array<string> | null | undefined;
+  /** Demanded for PUBLIC, none for DIRECT. */
   name?: string | null | undefined;
   topic?: string | null | undefined;
-  memberIds?: Array<string> | null | undefined;
 };
+
+export type EditMessageInput = {
+  content: string;
+  messageId: string;
+};
+
+export type MemberRole =
+  | 'ADMIN'
+  | 'MEMBER'
+  | 'OWNER';
+
+/** What a stream says happened. A client that keeps messages by id and puts what it is given in their place is right, whatever the kind. */
+export type MessageEventKind =
+  /** New since `after`, whatever happened to it in between. */
+  | 'CREATED'
+  | 'DELETED'
+  | 'EDITED'
+  /** Thumbnails, link previews or reply counts came in. */
+  | 'ENRICHED'
+  | 'PINS_CHANGED'
+  | 'REACTIONS_CHANGED';
+
+export type MessageKind =
+  /** Written by its author about themselves, as with /me. */
+  | 'ACTION'
+  /** The author has changed the name or the topic; the content is the new one. */
+  | 'CHANNEL_UPDATED'
+  /** The author has come in. */
+  | 'MEMBER_JOINED'
+  /** The author has gone. */
+  | 'MEMBER_LEFT'
+  /** Written by its author. */
+  | 'USER';
+
+export type NotificationLevel =
+  | 'ALL'
+  | 'MENTIONS'
+  | 'NONE';
+
+export type PresenceStatus =
+  | 'AWAY'
+  | 'DO_NOT_DISTURB'
+  /** Not connected, hidden, or none of the viewer’s business. */
+  | 'OFFLINE'
+  /** Connected with a device. Setting it follows the connections again. */
+  | 'ONLINE';
+
+/** The kinds of message that people write. */
+export type SendKind =
+  | 'ACTION'
+  | 'USER';
 
 export type SendMessageInput = {
   channelId: string;
   content: string;
-  replyToId?: string | null | undefined;
   /** Chosen by the client, unique for its author within the channel. Sending again with the same key gives back the first message and sends nothing; with another body it is a CONFLICT. */
   idempotencyKey?: string | null | undefined;
+  /** ACTION for what `/me` is for. USER where it is left out. */
+  kind?: SendKind | null | undefined;
+  /** A message of the same channel. */
+  replyToId?: string | null | undefined;
 };
 
-export type EditMessageInput = {
-  messageId: string;
-  content: string;
+export type SignInInput = {
+  password: string;
+  username: string;
 };
 
-export type UpdateProfileInput = {
+export type SignUpInput = {
+  /** The username where it is left out. */
   displayName?: string | null | undefined;
+  /** At least 8 characters. */
+  password: string;
+  /** 1 to 32 letters, digits, dots, dashes and underscores, in any script. */
+  username: string;
 };
 
+/** An absent field keeps what is there, and null clears it. */
 export type UpdateChannelInput = {
   channelId: string;
   name?: string | null | undefined;
   topic?: string | null | undefined;
 };
 
-/**
- * What a stream says happened. A client that keeps messages by id and puts what it is given in their place is right,
- * whatever the kind.
- */
-export type MessageEventKind =
-  /** New since `after`, whatever happened to it in between. */
-  | 'CREATED'
-  | 'EDITED'
-  | 'DELETED'
-  | 'REACTIONS_CHANGED'
-  | 'PINS_CHANGED'
-  /** Thumbnails, link previews or reply counts came in. */
-  | 'ENRICHED';
+/** An absent field keeps what is there. */
+export type UpdateProfileInput = {
+  /** Null shows the username instead. */
+  displayName?: string | null | undefined;
+};
 
 export type ChannelFragment = {
   id: string,
@@ -103,7 +135,13 @@ export type ViewerChannelFragment = (
   viewerDraft: string | null,
   directPeer: UserFragment | null,
   lastMessage: MessageFragment | null,
-  viewerMembership: MemberFragment | null
+  viewerMembership: (
+    {
+    notificationLevel: NotificationLevel,
+    mutedUntil: string | null
+  }
+    & MemberFragment
+  ) | null
 }
   & ChannelFragment
 );
@@ -126,6 +164,27 @@ export type ChannelCursorQuery = {
   channel: {
     cursor: string
   } | null
+};
+
+export type ChannelCursorsQueryVariables = Exact<{
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type ChannelCursorsQuery = {
+  channels: {
+    edges: Array<{
+      node: {
+        id: string,
+        cursor: string
+      }
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
 };
 
 export type ChannelsQueryVariables = Exact<{
@@ -257,6 +316,23 @@ export type SaveDraftMutation = {
     channel: {
       id: string,
       viewerDraft: string | null
+    }
+  }
+};
+
+export type SetChannelNotificationsMutationVariables = Exact<{
+  input: ChannelNotificationsInput;
+}>;
+
+
+export type SetChannelNotificationsMutation = {
+  setChannelNotifications: {
+    channel: {
+      id: string,
+      viewerMembership: {
+        notificationLevel: NotificationLevel,
+        mutedUntil: string | null
+      } | null
     }
   }
 };
@@ -437,9 +513,6 @@ export type MessageQueryVariables = Exact<{
 export type MessageQuery = {
   node:
     | {
-      __typename: 'User'
-    }
-    | {
       __typename: 'Channel'
     }
     | (
@@ -448,6 +521,9 @@ export type MessageQuery = {
     }
       & MessageFragment
     )
+    | {
+      __typename: 'User'
+    }
    | null
 };
 
@@ -461,9 +537,6 @@ export type MessageThreadQueryVariables = Exact<{
 export type MessageThreadQuery = {
   node:
     | {
-      __typename: 'User'
-    }
-    | {
       __typename: 'Channel'
     }
     | (
@@ -474,6 +547,9 @@ export type MessageThreadQuery = {
     }
       & MessageFragment
     )
+    | {
+      __typename: 'User'
+    }
    | null
 };
 
@@ -608,26 +684,31 @@ export type InboxSubscriptionVariables = Exact<{
 
 export type InboxSubscription = {
   inbox:
-    | (
-      {
-      __typename: 'MessageEvent'
-    }
-      & MessageEventFragment
-    )
-    | {
-      __typename: 'MembershipEvent',
-      stream: string,
-      cursor: string,
-      channel: ChannelFragment,
-      user: UserFragment,
-      member: MemberFragment | null
-    }
     | {
       __typename: 'ChannelUpdatedEvent',
       stream: string,
       cursor: string,
       channel: ChannelFragment
     }
+    | {
+      __typename: 'MembershipEvent',
+      stream: string,
+      cursor: string,
+      channel: (
+        {
+        cursor: string
+      }
+        & ChannelFragment
+      ),
+      user: UserFragment,
+      member: MemberFragment | null
+    }
+    | (
+      {
+      __typename: 'MessageEvent'
+    }
+      & MessageEventFragment
+    )
     | {
       __typename: 'ReadStateEvent',
       stream: string,
@@ -785,17 +866,17 @@ export type SetPresenceMutation = {
 
 /** What went wrong, as the server names it. */
 export type ErrorCode =
-  | 'UNAUTHENTICATED'
-  | 'FORBIDDEN'
-  | 'NOT_FOUND'
   | 'BAD_USER_INPUT'
   | 'CONFLICT'
-  | 'RATE_LIMITED'
+  | 'CURSOR_EXPIRED'
+  | 'FORBIDDEN'
+  | 'INTERNAL'
+  | 'NOT_FOUND'
   | 'PAYLOAD_TOO_LARGE'
   | 'QUERY_TOO_COMPLEX'
-  | 'CURSOR_EXPIRED'
+  | 'RATE_LIMITED'
+  | 'UNAUTHENTICATED'
   | 'UNAVAILABLE'
-  | 'INTERNAL'
 
 const ChannelText = `fragment Channel on Channel {
   id
@@ -819,6 +900,8 @@ const ViewerChannelText = `fragment ViewerChannel on Channel {
   }
   viewerMembership {
     ...Member
+    notificationLevel
+    mutedUntil
   }
   unreadCount
   unreadMentionCount
@@ -957,6 +1040,24 @@ export const ChannelCursorDocument: TypedDocument<ChannelCursorQuery, ChannelCur
   text: `query ChannelCursor($id: ID!) {
   channel(id: $id) {
     cursor
+  }
+}`,
+}
+
+export const ChannelCursorsDocument: TypedDocument<ChannelCursorsQuery, ChannelCursorsQueryVariables> = {
+  name: 'ChannelCursors',
+  text: `query ChannelCursors($first: Int, $after: String) {
+  channels(first: $first, after: $after) {
+    edges {
+      node {
+        id
+        cursor
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
   }
 }`,
 }
@@ -1107,6 +1208,21 @@ export const SaveDraftDocument: TypedDocument<SaveDraftMutation, SaveDraftMutati
     channel {
       id
       viewerDraft
+    }
+  }
+}`,
+}
+
+export const SetChannelNotificationsDocument: TypedDocument<SetChannelNotificationsMutation, SetChannelNotificationsMutationVariables> = {
+  name: 'SetChannelNotifications',
+  text: `mutation SetChannelNotifications($input: ChannelNotificationsInput!) {
+  setChannelNotifications(input: $input) {
+    channel {
+      id
+      viewerMembership {
+        notificationLevel
+        mutedUntil
+      }
     }
   }
 }`,
@@ -1392,6 +1508,7 @@ export const InboxDocument: TypedDocument<InboxSubscription, InboxSubscriptionVa
       cursor
       channel {
         ...Channel
+        cursor
       }
       user {
         ...User

@@ -9,6 +9,13 @@ export async function take<Event>(events: AsyncIterator<Event>, count: number): 
   return taken
 }
 
+/** Everything until the stream ends. */
+export async function readAll<Event>(events: AsyncIterable<Event>): Promise<Event[]> {
+  const read: Event[] = []
+  for await (const event of events) read.push(event)
+  return read
+}
+
 /** Waits until it is so: for what shows only in what the other side has seen. */
 export async function until(isSo: () => boolean, what = isSo.toString()): Promise<void> {
   const deadline = Date.now() + 5_000

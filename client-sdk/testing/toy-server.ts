@@ -10,6 +10,8 @@ import { type WebSocket, WebSocketServer } from 'ws'
 const printedSchema = new URL('../../schema/schema.graphql', import.meta.url)
 
 const alice = { __typename: 'User', id: 'alice', username: 'alice', displayName: 'Alice', avatarUrl: null, bot: false }
+const account = alice.id
+const createdAt = '2026-01-01T00:00:00.000Z'
 
 type Frame = { type: string; id?: string; payload?: { variables?: Record<string, unknown>; authorization?: string } }
 
@@ -27,8 +29,10 @@ export class ToyServer {
   /** Answers to HTTP requests are held back until this resolves. */
   hold: Promise<void> = Promise.resolve()
 
-  readonly #schema = buildSchema(readFileSync(process.env.MARU_SCHEMA ?? printedSchema, 'utf8'))
+  readonly #schema = buildSchema(readFileSync(printedSchema, 'utf8'))
   readonly #heads = new Map<string, number>()
+  /** The account's stream: the viewer has joined these channels, one after the other. */
+  readonly #joined: string[] = []
   readonly #changed = new EventEmitter().setMaxListeners(0)
   readonly #http = createServer()
   readonly #sockets = new WebSocketServer({ server: this.#http, path: '/graphql' })
@@ -43,7 +47,7 @@ export class ToyServer {
   async start(port = 0): Promise<this> {
     this.#http.on('request', async (request, response) => {
       const answer = await this.#answer(request)
-      response.setHeader('content-type', 'application/graphql-response+json').setHeader('x-request-id', 'request-1')
+      response.setHeader('content-type', 'application/graphql-response+json')
       response.end(JSON.stringify(answer))
     })
     this.#sockets.on('connection', (socket) => {
@@ -80,6 +84,13 @@ export class ToyServer {
   /** One more message in the channel. */
   send(channelId: string): void {
     this.#heads.set(channelId, this.#head(channelId) + 1)
+    this.#changed.emit('changed')
+  }
+
+  /** A channel that the viewer has just joined. */
+  join(channelId: string): void {
+    this.#heads.set(channelId, 0)
+    this.#joined.push(channelId)
     this.#changed.emit('changed')
   }
 
@@ -124,7 +135,7 @@ export class ToyServer {
   }
 
   #head(channelId: string): number {
-    return this.#heads.get(channelId) ?? 0
+    return channelId === account ? this.#joined.length : (this.#heads.get(channelId) ?? 0)
   }
 
   /** Anonymous is good too: what needs a viewer is told apart in #answer. */
@@ -147,7 +158,8 @@ export class ToyServer {
       variableValues: variables,
       rootValue: {
         viewer: request.headers.authorization ? alice : null,
-        channel: ({ id }: { id: string }) => ({ id, cursor: this.#cursor(id, this.#head(id)) }),
+        channel: ({ id }: { id: string }) => this.#channel(id),
+        channels: ({ first, after }: { first: number; after: string | null }) => this.#channels(first, Number(after)),
         signIn: () => this.issueTokens(),
         signOut: ({ refreshToken }: { refreshToken: string }) => this.#refreshTokens.delete(refreshToken),
         refreshSession: ({ refreshToken }: { refreshToken: string }) => {
@@ -165,41 +177,68 @@ export class ToyServer {
   #subscriptions() {
     return {
       messages: ({ channelId, after }: { channelId: string; after?: string }) =>
-        this.#follow('messages', new Map([[channelId, after ? position(after) : this.#head(channelId)]])),
+        this.#follow('messages', new Map([[channelId, after ? positionOf(after) : this.#head(channelId)]])),
       inbox: ({ after = [] }: { after?: string[] }) => this.#inbox(after),
       typing: ({ channelId }: { channelId: string }) =>
         this.#follow('typing', new Map([[channelId, this.#head(channelId)]])),
     }
   }
 
-  /** The streams that are not named start from now; SyncedEvent says where that is. */
+  #channel(id: string) {
+    const lastSeq = this.#head(id)
+    return { id, kind: 'PUBLIC', createdAt, firstSeq: 1, lastSeq, memberCount: 1, cursor: toCursor(id, lastSeq) }
+  }
+
+  #channels(first: number, from: number) {
+    const edges = [...this.#heads.keys()].slice(from, from + first).map((id) => ({ node: this.#channel(id) }))
+    return { edges, pageInfo: { hasNextPage: from + first < this.#heads.size, endCursor: String(from + first) } }
+  }
+
+  /** What the streams that are not named begin with is what comes from now on. */
   async *#inbox(after: string[]) {
-    const positions = new Map([...this.#heads])
-    for (const cursor of after) positions.set(stream(cursor), position(cursor))
-    for (const [id, at] of positions) {
-      yield { inbox: { __typename: 'SyncedEvent', stream: id, cursor: this.#cursor(id, at) } }
-    }
+    const positions = new Map(this.#heads).set(account, this.#joined.length)
+    for (const cursor of after) positions.set(streamOf(cursor), positionOf(cursor))
+    const synced = { __typename: 'SyncedEvent', stream: account, cursor: toCursor(account, positions.get(account)!) }
+    yield* this.#missed('inbox', positions)
+    yield { inbox: synced }
     yield* this.#follow('inbox', positions)
   }
 
   async *#follow(field: string, positions: Map<string, number>) {
     for (;;) {
-      for (const [id, at] of positions) {
-        for (let seq = at + 1; seq <= this.#head(id); seq++) {
-          positions.set(id, seq)
-          yield { [field]: this.#event(id, seq) }
-        }
-      }
+      yield* this.#missed(field, positions)
       const isBehind = [...positions].some(([id, at]) => at < this.#head(id))
       if (!isBehind) await once(this.#changed, 'changed')
     }
   }
 
-  #event(channelId: string, seq: number) {
+  *#missed(field: string, positions: Map<string, number>) {
+    for (const [id, at] of positions) {
+      for (let next = at + 1; next <= this.#head(id); next++) {
+        positions.set(id, next)
+        yield { [field]: id === account ? this.#joinedEvent(next, positions) : this.#messageEvent(id, next) }
+      }
+    }
+  }
+
+  #joinedEvent(number: number, positions: Map<string, number>) {
+    const channelId = this.#joined[number - 1]!
+    positions.set(channelId, 0)
+    return {
+      __typename: 'MembershipEvent',
+      stream: account,
+      cursor: toCursor(account, number),
+      channel: this.#channel(channelId),
+      user: alice,
+      member: { user: alice, role: 'MEMBER', joinedAt: createdAt, lastReadSeq: 0 },
+    }
+  }
+
+  #messageEvent(channelId: string, seq: number) {
     return {
       __typename: 'MessageEvent',
       stream: channelId,
-      cursor: this.#cursor(channelId, seq),
+      cursor: toCursor(channelId, seq),
       kind: 'CREATED',
       user: alice,
       typing: true,
@@ -211,23 +250,20 @@ export class ToyServer {
         version: 1,
         author: alice,
         content: `message ${seq}`,
-        createdAt: '2026-01-01T00:00:00.000Z',
+        createdAt,
         replyCount: 0,
         mentions: [],
         reactions: [],
       },
     }
   }
-
-  #cursor(channelId: string, seq: number): string {
-    return `${channelId}@${seq}`
-  }
 }
 
 /** An error as Maru words it. */
 export function error(code: string, extensions: Record<string, unknown> = {}): GraphQLError {
-  return new GraphQLError(`It is ${code}.`, { extensions: { code, ...extensions } })
+  return new GraphQLError(`It is ${code}.`, { extensions: { code, requestId: 'request-1', ...extensions } })
 }
 
-const stream = (cursor: string) => cursor.split('@')[0]!
-const position = (cursor: string) => Number(cursor.split('@')[1])
+const toCursor = (stream: string, position: number) => `${stream}@${position}`
+const streamOf = (cursor: string) => cursor.split('@')[0]!
+const positionOf = (cursor: string) => Number(cursor.split('@')[1])

@@ -65,12 +65,14 @@ export function createFeeds<T extends Item>(options: {
     feed.reading = true
     try {
       do {
+        const { heard } = feed
         const page = await source.since(feed.id, feed.position, missedAtOnce, nobody)
         if (page === null) return
         options.onMissed?.(page.changes.length)
         deliver(feed, page.changes, page.position)
-        // A change that was heard of but is not in the store was never committed here: the store is right.
-        if (page.complete) feed.heard = feed.position.change
+        // What was heard of before the store was asked, and is not in it, does not exist: the store is right. What was
+        // heard of since may have been committed since, and is asked for once more.
+        if (page.complete && feed.heard === heard) feed.heard = feed.position.change
       } while (feed.heard > feed.position.change && feeds.get(feed.id) === feed)
     } catch (error) {
       // The next comparison of heads tries again.

@@ -1,23 +1,38 @@
 /** What GraphiQL opens on: a first conversation, every step of which works as it stands. */
-export const exampleDocument = `# Welcome to Maru. Everything the server can do is in its schema: the book at the top left shows it.
+export const exampleDocument = `# Welcome to Maru. The book at the top left shows
+# everything that the server can do.
 #
-# Put the cursor into an operation below and press Ctrl-Enter (Cmd-Enter on a Mac), from the top down.
+# Put the cursor into an operation and press
+# Ctrl-Enter (Cmd-Enter on a Mac). From the top:
 
-# 1. Make an account. Your browser stays signed in, here and in other tabs.
-#    If the name is taken, choose another. If it is you who took it, go on with SignIn.
+# 1. Make an account: you stay signed in here.
+#    Is the name taken? Choose another one.
 mutation SignUp {
-  signUp(input: { username: "alice", password: "a long password, please" }) {
+  signUp(
+    input: {
+      username: "alice"
+      password: "a long password"
+    }
+  ) {
     viewer {
       id
       username
     }
-    accessToken # for your own programs: Authorization: Bearer ...
+    # For your own programs, as the header
+    # Authorization: Bearer ...
+    accessToken
     accessTokenExpiresAt
   }
 }
 
+# Whoever has an account comes back by this.
 mutation SignIn {
-  signIn(input: { username: "alice", password: "a long password, please" }) {
+  signIn(
+    input: {
+      username: "alice"
+      password: "a long password"
+    }
+  ) {
     viewer {
       id
       username
@@ -27,13 +42,16 @@ mutation SignIn {
   }
 }
 
-# 2. Watch everything that concerns you, live. It runs until you stop it:
-#    open this page in a second browser tab for the steps below, and watch them arrive here.
+# 2. Watch all that concerns you, live. It runs until
+#    you stop it: do the next steps in a second tab
+#    of the browser, and see them arrive in this one.
 subscription Inbox {
   inbox {
     __typename
-    stream
-    cursor
+    ... on Event {
+      stream
+      cursor
+    }
     ... on MessageEvent {
       kind
       message {
@@ -61,9 +79,11 @@ subscription Inbox {
   }
 }
 
-# 3. Open a channel that others can find and join.
+# 3. Open a channel that others can find.
 mutation CreateChannel {
-  createChannel(input: { kind: PUBLIC, name: "first-steps", topic: "Trying out Maru" }) {
+  createChannel(
+    input: { kind: PUBLIC, name: "first-steps" }
+  ) {
     channel {
       id
       name
@@ -71,9 +91,15 @@ mutation CreateChannel {
   }
 }
 
-# 4. Say something in it. Put the id of the channel into the Variables below: { "channelId": "..." }
+# 4. Say something in it: put the channel's id from
+#    the answer to 3 into the Variables below.
 mutation SendMessage($channelId: ID!) {
-  sendMessage(input: { channelId: $channelId, content: "Hello, world!" }) {
+  sendMessage(
+    input: {
+      channelId: $channelId
+      content: "Hello, world!"
+    }
+  ) {
     message {
       id
       seq
@@ -83,7 +109,7 @@ mutation SendMessage($channelId: ID!) {
   }
 }
 
-# 5. See your channels, with the latest of what was said.
+# 5. See your channels, and what was said last.
 query Channels {
   channels(first: 20) {
     edges {
@@ -108,7 +134,8 @@ query Channels {
   }
 }
 
-# 6. Find a channel that somebody else has opened, and join it with its id in the Variables.
+# 6. Find what others have opened, and join it:
+#    again by its id in the Variables.
 query PublicChannels {
   publicChannels(first: 20) {
     edges {

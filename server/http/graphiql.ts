@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { GraphiQLOptions } from 'graphql-yoga'
 import { exampleDocument, exampleVariables } from './graphiql-example.ts'
 
 export type GraphiQLPage = {
@@ -22,16 +23,19 @@ export function wantsPage(accept: string | undefined): boolean {
 async function render(): Promise<GraphiQLPage> {
   // 9 MB of script that most replicas are never asked for.
   const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql')
-  const html = renderGraphiQL({
+  const options = {
     title: 'Maru',
-    subscriptionsProtocol: 'WS',
+    subscriptionsProtocol: 'WS' as const,
     defaultTabs: [{ query: exampleDocument, variables: exampleVariables }],
+    // The first tab takes its variables from here alone; the page knows this option, its types do not.
+    variables: exampleVariables,
     // Tells the server to keep this page signed in by a cookie.
     additionalHeaders: { 'x-maru-graphiql': '1' },
-    credentials: 'same-origin',
+    credentials: 'same-origin' as const,
     // A token that is typed into the headers pane does not belong on the disk.
     shouldPersistHeaders: false,
-  })
+  } satisfies GraphiQLOptions & { variables: string }
+  const html = renderGraphiQL(options)
   return { html: Buffer.from(html), contentSecurityPolicy: policyFor(html) }
 }
 

@@ -1,0 +1,55 @@
+import { afterAll, beforeAll, expect, it } from 'vitest'
+import { startTestApp, type TestApp } from '../server/testing/test-app.ts'
+import { Session, createMaruClient, CreateChannelDocument, SendMessageDocument, ChannelsDocument, HistoryDocument, MessageThreadDocument, InboxDocument, ChannelDocument, AddMembersDocument, PublicChannelsDocument, MembersDocument, PinnedMessagesDocument, PresenceDocument, ReadReceiptsDocument, MarkReadDocument, UserDocument, SetPresenceDocument } from './index.ts'
+import { take, upTo, sleep, readAll } from './testing/read.ts'
+let app: TestApp
+beforeAll(async () => void (app = await startTestApp()))
+afterAll(() => app.stop())
+
+it('works whole', async () => {
+  const alice = await app.signUp('alice'), bob = await app.signUp('bob')
+  const inbox = bob.client.inbox()
+  expect(await take(inbox, 1)).toMatchObject([{ __typename: 'SyncedEvent' }])
+  const { createChannel: { channel } } = await alice.client.request(CreateChannelDocument, { input: { kind: 'GROUP', name: 'g', memberIds: [bob.id] } })
+  console.log(await take(inbox, 1))
+  const stream = bob.client.messages({ channelId: channel.id, after: channel.cursor })
+  const send = (n: number) => alice.client.request(SendMessageDocument, { input: { channelId: channel.id, content: `m ${n}` } })
+  for (const n of upTo(50)) await send(n)
+  const got = await take(stream, 50)
+  console.log(got.map((e) => [e.kind, e.message.seq, e.message.content]).join(' | '))
+  const { message } = (await send(51)).sendMessage
+  await alice.client.request(SendMessageDocument, { input: { channelId: channel.id, content: `re`, replyToId: message.id } })
+  for (const doc of [ChannelsDocument, PublicChannelsDocument] as const) await bob.client.request(doc as typeof ChannelsDocument, { first: 100 })
+  await bob.client.request(HistoryDocument, { channelId: channel.id, last: 100 })
+  await bob.client.request(ChannelDocument, { id: channel.id })
+  await bob.client.request(MembersDocument, { channelId: channel.id, first: 100 })
+  await bob.client.request(PinnedMessagesDocument, { channelId: channel.id, first: 100 })
+  await bob.client.request(MessageThreadDocument, { id: message.id, first: 100 })
+  await bob.client.request(UserDocument, { username: 'alice' })
+  const receipts = alice.client.subscribe(ReadReceiptsDocument, { channelId: channel.id })
+  const presence = alice.client.subscribe(PresenceDocument, { userIds: [bob.id] })
+  console.log(JSON.stringify(await take(presence, 1)))
+  await sleep(200)
+  await bob.client.request(MarkReadDocument, { channelId: channel.id, seq: 5 })
+  console.log(JSON.stringify(await take(receipts, 1)))
+  const evil = alice.client.messages({ channelId: 'nonsense', after: null })
+  await expect(evil.next()).rejects.toMatchObject({ code: expect.stringMatching(/BAD_USER|NOT_FOUND/) })
+  const bad = alice.client.messages({ channelId: channel.id, after: 'nonsense' })
+  await expect(bad.next()).rejects.toMatchObject({ code: 'BAD_USER_INPUT', requestId: expect.any(String) })
+  // removed
+  bob.client.close()
+})
+it('session', async () => {
+  const session = new Session({ url: app.url })
+  await session.signUp({ username: 'carol', password: 'carol carol carol' })
+  const first = await session.token()
+  const second = await session.token(first!)
+  expect(second).not.toBe(first)
+  const client = createMaruClient({ url: app.url, token: session.token })
+  const ch = await client.request(CreateChannelDocument, { input: { kind: 'PUBLIC', name: 'pub' } })
+  const stream = client.messages({ channelId: ch.createChannel.channel.id, after: ch.createChannel.channel.cursor })
+  await sleep(100)
+  await session.signOut()
+  await expect(readAll(stream)).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
+  await expect(new Session({ url: app.url }).signIn({ username: 'carol', password: 'x' })).rejects.toMatchObject({ code: 'UNAUTHENTICATED' })
+})

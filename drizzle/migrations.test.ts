@@ -1,0 +1,66 @@
+import { readFileSync } from 'node:fs'
+import { is } from 'drizzle-orm'
+import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
+import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createTestDatabase } from '../server/testing/test-app.ts'
+import { type Database, openDatabase } from './connection.ts'
+import { migrate } from './migrate.ts'
+import * as tables from './tables/index.ts'
+
+let database: Database
+beforeAll(async () => {
+  database = openDatabase({ url: await createTestDatabase(), poolSize: 8, unavailable: () => new Error('away') })
+})
+afterAll(() => database.close())
+
+const journal = JSON.parse(readFileSync(new URL('./migrations/meta/_journal.json', import.meta.url), 'utf8')) as {
+  entries: { idx: number; tag: string }[]
+}
+
+test('the committed migrations are what the tables ask for', async () => {
+  const newest = String(journal.entries.at(-1)!.idx).padStart(4, '0')
+  const file = new URL(`./migrations/meta/${newest}_snapshot.json`, import.meta.url)
+  const snapshot = JSON.parse(readFileSync(file, 'utf8')) as Parameters<typeof generateMigration>[0]
+  expect(await generateMigration(snapshot, generateDrizzleJson(tables))).toEqual([])
+})
+
+test('processes that start together migrate once, and the next start finds nothing to do', async () => {
+  const ran = await Promise.all([migrate(database), migrate(database), migrate(database)])
+  expect(ran.flat()).toHaveLength(journal.entries.length)
+  expect(await migrate(database)).toEqual([])
+})
+
+test('what the migrations made is what the tables say, column by column and key by key', async () => {
+  await migrate(database)
+  const columns = await database.run<{ name: string }>(
+    `select format('%s.%s %s%s', table_name, column_name, case data_type when 'ARRAY' then 'bigint[]' else data_type end,
+                   case is_nullable when 'NO' then ' not null' else '' end) as name
+     from information_schema.columns where table_schema = current_schema() and table_name <> 'maru_migrations'`,
+    [],
+  )
+  const indexes = await database.run<{ name: string }>(
+    `select indexname as name from pg_indexes where schemaname = current_schema() and tablename <> 'maru_migrations'`,
+    [],
+  )
+  const configs = Object.values<unknown>(tables).filter((table) => is(table, PgTable)).map((table) => getTableConfig(table))
+  const expectedColumns = configs.flatMap((table) =>
+    table.columns.map((column) => {
+      const required = column.notNull || column.primary || table.primaryKeys.some((key) => key.columns.includes(column))
+      return `${table.name}.${column.name} ${column.getSQLType()}${required ? ' not null' : ''}`
+    }),
+  )
+  const expectedIndexes = configs.flatMap((table) => [
+    ...table.indexes.map((index) => index.config.name!),
+    ...table.primaryKeys.map((key) => key.getName()),
+    ...(table.columns.some((column) => column.primary) ? [`${table.name}_pkey`] : []),
+  ])
+  expect(columns.map((column) => column.name).toSorted()).toEqual(expectedColumns.toSorted())
+  expect(indexes.map((index) => index.name).toSorted()).toEqual(expectedIndexes.toSorted())
+})
+
+test('a database that a newer version has migrated is left alone', async () => {
+  await migrate(database)
+  await database.run(`insert into maru_migrations values ('of a later version', now())`, [])
+  await expect(migrate(database)).rejects.toThrow(/another version/)
+})
