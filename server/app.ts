@@ -1,5 +1,6 @@
 import { type Database, openDatabase } from '../drizzle/connection.ts'
 import { migrate } from '../drizzle/migrate.ts'
+import { checkRequirements } from '../drizzle/requirements.ts'
 import type { Config } from './config.ts'
 import { unavailable } from './errors.ts'
 import type { EventBus } from './event-bus/event-bus.ts'
@@ -78,6 +79,7 @@ const migrationDeadlineMs = 3_600_000
 async function migrateAt(url: string): Promise<string[]> {
   const database = openDatabase({ url, poolSize: 1, deadlineMs: migrationDeadlineMs, unavailable })
   try {
+    await checkRequirements(database)
     return await migrate(database)
   } finally {
     await database.close()

@@ -42,9 +42,9 @@ mutation SignIn {
   }
 }
 
-# 2. Watch all that concerns you, live. It runs until
-#    you stop it: do the next steps in a second tab
-#    of the browser, and see them arrive in this one.
+# 2. Watch all that concerns you, live. It goes on
+#    until you stop it: take the next steps in a
+#    second browser tab, and see them arrive here.
 subscription Inbox {
   inbox {
     __typename

@@ -28,6 +28,7 @@ export function createRoutes({ origins, graphql, ready, metrics }: RoutesOptions
     const { method, headers } = request
     // Also where there is nothing to allow: caches must not give one origin the answer to another.
     response.setHeader('vary', 'Origin')
+    if (!URL.canParse(`http://${headers.host}`)) return sendError(response, 400, 'The Host header names no host.')
     if (method === 'OPTIONS') {
       response.writeHead(204, { allow: 'GET, POST, OPTIONS', ...origins.preflightHeaders(headers) }).end()
       return
@@ -77,7 +78,7 @@ async function sendGraphiQL(response: ServerResponse): Promise<void> {
 }
 
 function isJson(contentType: string | undefined): boolean {
-  return /^application\/json *(;|$)/i.test(contentType ?? '')
+  return /^application\/json *(;|$)/.test(contentType ?? '')
 }
 
 /** In the form of a GraphQL answer, so that a client that expects one shows the message. */

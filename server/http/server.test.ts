@@ -73,6 +73,17 @@ describe('requests', () => {
     }
   })
 
+  test('an offer of another protocol does not stand in the way', async () => {
+    await start()
+    const headers = { connection: 'Upgrade, HTTP2-Settings', upgrade: 'h2c', 'http2-settings': 'AAMAAABkAAQAAP__' }
+    expect(await post(server.graphql, '{ hello }', headers)).toMatchObject({ json: { data: { hello: 'world' } } })
+  })
+
+  test('a host that is none is refused', async () => {
+    await start()
+    expect(await send(`${server.graphql}?query={hello}`, { headers: { host: ']][' } })).toMatchObject({ status: 400 })
+  })
+
   test('a batch is refused', async () => {
     await start()
     const body = JSON.stringify([{ query: '{ hello }' }])
@@ -229,7 +240,7 @@ describe('draining', () => {
     for (const { closed } of idle) void closed.then(() => closedAt.push(performance.now()))
     const drained = server.drain(2_000)
     await expect(send(`${server.url}/health/live`)).rejects.toThrow('ECONNREFUSED')
-    await expect(rawSocket(server)).rejects.toThrow()
+    await expect(rawSocket(server)).rejects.toThrow('ECONNREFUSED')
     expect((await request).json).toEqual({ data: { slow: 'done' } })
     for (const { closed } of [...idle, busy]) expect(await closed).toEqual({ code: 1012, reason: 'Service restart' })
     expect(busy.messages).toContainEqual({ type: 'next', id: '1', payload: { data: { slow: 'done' } } })

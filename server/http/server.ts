@@ -89,6 +89,8 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
       headersTimeout: limits.headersTimeoutMs,
       requestTimeout: limits.requestTimeoutMs,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
+      // Java's client offers h2c with every request, and takes an answer to what it has asked as a no.
+      shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
     },
     onRequest,
   )
