@@ -57,10 +57,18 @@ export function createMaruClient(options: MaruClientOptions): MaruClient {
   })
 
   return {
-    request: (document, ...[variables, requestOptions]) => request(document, variables as never, requestOptions),
+    request<Result, Variables>(
+      document: TypedDocument<Result, Variables>,
+      ...[variables, options]: VariablesAnd<Variables, RequestOptions>
+    ) {
+      return request(document, variables as Variables, options)
+    },
 
-    subscribe(document, ...[variables, options]) {
-      const source = { document, variables: () => variables as never, event: (data: NonNullable<unknown>) => data as never }
+    subscribe<Result extends {}, Variables>(
+      document: TypedDocument<Result, Variables>,
+      ...[variables, options]: VariablesAnd<Variables, StreamOptions>
+    ) {
+      const source = { document, variables: () => variables as Variables, event: (data: Result) => data }
       return openStream(socket, source, streamOptions(options))
     },
 

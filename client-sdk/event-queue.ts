@@ -1,6 +1,6 @@
 /**
- * What has come and has not been read yet: events are pushed in on one side and read by `for await` on the other. Leaving
- * the loop, or return(), closes it at once and calls `onClose`, also while a next() is waiting.
+ * What has come and has not been read yet: events are pushed in on one side and read by `for await` on the other.
+ * Leaving the loop, or return(), closes it at once and calls `onClose`, also while a next() is waiting.
  */
 export class EventQueue<Event> implements AsyncIterableIterator<Event, undefined>, AsyncDisposable {
   readonly #onClose: () => void

@@ -47,7 +47,7 @@ describe('client.messages', () => {
     expect(sent('connection_init').length).toBeGreaterThan(5)
   })
 
-  it('starts from where the channel stood when it was called, also when no event came before the first break', async () => {
+  it('starts from where the channel stood, also when the connection breaks before the first event', async () => {
     for (const _ of upTo(5)) server.send('general')
     const events = connect().messages({ channelId: 'general' })
     await until(() => sent('subscribe').length === 1)
@@ -200,6 +200,28 @@ describe('client.subscribe', () => {
     expect(await take(typing, 1)).toMatchObject([{ typing: { typing: true, user: { username: 'alice' } } }])
     await take(messages, 1)
     expect(sent('connection_init')).toHaveLength(1)
+  })
+})
+
+describe('the socket', () => {
+  it('stays while nothing happens on it', async () => {
+    const events = connect({ keepAliveMs: 20 }).messages({ channelId: 'general', after: 'general@0' })
+    await until(() => sent('ping').length > 5)
+    server.send('general')
+    await take(events, 1)
+    expect(sent('connection_init')).toHaveLength(1)
+  })
+
+  it('is there from the start, and again after every break, with `lazy: false`', async () => {
+    const states: string[] = []
+    connect({ lazy: false, onConnection: (state) => states.push(state) })
+    await until(() => states.at(-1) === 'open')
+    const port = Number(new URL(server.url).port)
+    await server.stop()
+    await until(() => states.filter((state) => state === 'connecting').length > 2)
+    server = await new ToyServer().start(port)
+    await until(() => states.at(-1) === 'open')
+    expect(states.slice(0, 4)).toEqual(['connecting', 'open', 'closed', 'connecting'])
   })
 })
 

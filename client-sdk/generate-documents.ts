@@ -1,4 +1,3 @@
-import type { PluginFunction } from '@graphql-codegen/plugin-helpers'
 import {
   concatAST,
   isEnumType,
@@ -15,13 +14,14 @@ import {
  * A codegen plugin: one constant for each operation, its text and that of the fragments it needs. The stock plugin
  * (typed-document-node) emits either parsed trees, three times the size, or a class that needs a package at run time.
  */
-export const plugin: PluginFunction = (schema, files) => {
+export function plugin(schema: GraphQLSchema, files: { document?: DocumentNode }[]) {
   const whole = concatAST(files.flatMap((file) => file.document ?? []))
   const fragments = whole.definitions.filter((node) => node.kind === Kind.FRAGMENT_DEFINITION)
   const operations = Object.values(separateOperations(whole))
+  const content = [...errorCode(schema), ...fragments.map(fragmentText), ...operations.map(typedDocument)]
   return {
     prepend: [`import type { TypedDocument } from '../document.ts'`],
-    content: [...errorCode(schema), ...fragments.map(fragmentText), ...operations.map(typedDocument)].join('\n\n') + '\n',
+    content: content.join('\n\n') + '\n',
   }
 }
 

@@ -45,9 +45,9 @@ type RawSocket = { readyState: number; onmessage: unknown; onclose: unknown }
 const OPEN = 1
 
 /**
- * One socket for all subscriptions, speaking graphql-transport-ws. graphql-ws reconnects and sends the operations again;
- * what it leaves to its user is here: fresh variables, fresh tokens, and noticing a connection that died silently.
- * It lives until the signal is aborted.
+ * One socket for all subscriptions, speaking graphql-transport-ws. graphql-ws reconnects and sends the operations
+ * again; what it leaves to its user is here: fresh variables, fresh tokens, and noticing a connection that died in
+ * silence. It lives until the signal is aborted.
  */
 export function createSocket(options: SocketOptions, closing: AbortSignal): Socket {
   const { token: source = () => null, keepAliveMs = 10_000, retry, onConnection } = options
@@ -99,7 +99,7 @@ export function createSocket(options: SocketOptions, closing: AbortSignal): Sock
     Promise.resolve(client.dispose()).catch(() => {})
   })
 
-  /** The token as the server wants it. Throws where there is none that it would take, and that ends all subscriptions. */
+  /** The token as the server wants it. Where there is none that it would take it throws, which ends all streams. */
   async function connectionParams(): Promise<Record<string, unknown>> {
     const socket = raw!
     for (let failures = 0; ; failures++) {

@@ -19,6 +19,7 @@ import { createSnowflakes } from './message-store/snowflake.ts'
 import { leaseWorker } from './message-store/worker-lease.ts'
 import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
+import { measureBus } from './observability/bus.ts'
 import { measureStatements } from './observability/statements.ts'
 import { createServices, type Services } from './services.ts'
 
@@ -91,7 +92,12 @@ export async function createApp({ config, log, metrics }: Surroundings, store: S
   const { database } = store
   const onError = (error: unknown) => log.warn({ err: error }, 'will be tried again')
   const lease = await leaseWorker(database, onError)
-  const bus = config.redisUrl === null ? createMemoryBus() : createRedisBus({ url: config.redisUrl, onError })
+  const bus = measureBus(
+    config.redisUrl === null
+      ? createMemoryBus()
+      : createRedisBus({ url: config.redisUrl, onError, onLost: () => metrics.busPublishErrors.inc() }),
+    metrics,
+  )
   const announce = createAnnouncer(bus)
   const snowflakes = createSnowflakes(lease.worker)
   const sends = createSendBatcher({
@@ -113,14 +119,19 @@ export async function createApp({ config, log, metrics }: Surroundings, store: S
     { tokens, refreshDays: config.auth.refreshTokenDays, external: provider !== null },
   )
 
-  const onMissed = () => metrics.catchUpReads.inc()
+  const watched = {
+    bus,
+    onError,
+    onMissed: () => metrics.catchUpReads.inc(),
+    onCompared: (milliseconds: number) => metrics.headsPollSeconds.observe(milliseconds / 1_000),
+  }
   const channels = channelSource(database)
   const accounts = accountSource(database)
   const streams: StreamDeps = {
     database,
     bus,
-    channels: { source: channels, feeds: createFeeds({ source: channels, bus, onError, onMissed }) },
-    accounts: { source: accounts, feeds: createFeeds({ source: accounts, bus, onError, onMissed }) },
+    channels: { source: channels, feeds: createFeeds({ source: channels, ...watched }) },
+    accounts: { source: accounts, feeds: createFeeds({ source: accounts, ...watched }) },
   }
 
   return {

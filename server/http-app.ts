@@ -3,6 +3,7 @@ import type { Context } from '../schema/context.ts'
 import { createLoaders, createViewerLoaders, type Loaders } from '../schema/loaders.ts'
 import type { App } from './app.ts'
 import type { Config } from './config.ts'
+import { defaultPageSize, maxPageSize } from './domain/history.ts'
 import { topics } from './fanout/topics.ts'
 import { defaultLimits } from './http/limits.ts'
 import { type HttpServer, startHttpServer } from './http/server.ts'
@@ -17,8 +18,10 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
   const sharedLoaders = new WeakMap<object, Loaders>()
   function loadersFor(event: unknown): Loaders {
     if (typeof event !== 'object' || event === null) return createLoaders(database, services)
-    const known = sharedLoaders.get(event) ?? createLoaders(database, services)
-    sharedLoaders.set(event, known)
+    // An inbox wraps for each reader what all of them are told of.
+    const shared = 'change' in event && typeof event.change === 'object' && event.change !== null ? event.change : event
+    const known = sharedLoaders.get(shared) ?? createLoaders(database, services)
+    sharedLoaders.set(shared, known)
     return known
   }
 
@@ -30,6 +33,8 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
     corsOrigins: [...config.http.corsOrigins],
     limits: {
       ...defaultLimits,
+      defaultPageSize,
+      maxPageSize,
       maxBodyBytes: config.http.maxRequestBytes,
       maxFrameBytes: config.http.maxRequestBytes,
       socketsPerUser: config.http.maxSocketsPerUser,
@@ -47,13 +52,16 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
       endCookieSession,
     }),
     ready: app.ready,
-    metrics: metrics.render,
+    metrics: config.metrics ? metrics.render : null,
     telemetry: {
+      onRequest: (route, status) => metrics.httpRequests.inc({ route, status }),
       onOperation({ type, durationMs, errorCodes }) {
         const label = type ?? 'unknown'
         metrics.operations.inc({ type: label, code: errorCodes[0] ?? 'OK' })
         metrics.operationSeconds.observe({ type: label }, durationMs / 1_000)
       },
+      onSubscribe: (field) => metrics.subscriptionsActive.inc({ field }),
+      onComplete: (field) => metrics.subscriptionsActive.dec({ field }),
       onEvent: () => metrics.eventsDelivered.inc(),
       onSocketOpen: () => metrics.socketsOpen.inc(),
       onSocketClose: () => metrics.socketsOpen.dec(),

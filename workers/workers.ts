@@ -15,7 +15,7 @@ export function startWorkers({ database, log }: { database: Database; log: Log }
   let running: Promise<void> = Promise.resolve()
   function run() {
     running = maintain(database).then(
-      (done) => log.debug(done, 'maintenance'),
+      (gone) => log.debug(gone, 'maintenance'),
       (error: unknown) => log.warn({ err: error }, 'maintenance will be tried again'),
     )
   }

@@ -16,8 +16,8 @@ const createdAt = '2026-01-01T00:00:00.000Z'
 type Frame = { type: string; id?: string; payload?: { variables?: Record<string, unknown>; authorization?: string } }
 
 /**
- * As much of a Maru server as the client can tell: the printed schema over real HTTP and real sockets, channels that hold
- * nothing but numbered messages, tokens that expire when a test says so, and connections that break likewise.
+ * As much of a Maru server as the client can tell: the printed schema over real HTTP and real sockets, channels that
+ * hold nothing but numbered messages, tokens that expire when a test says so, and connections that break likewise.
  */
 export class ToyServer {
   /** What clients sent over sockets, in order. */

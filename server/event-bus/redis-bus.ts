@@ -5,7 +5,12 @@ import type { EventBus } from './event-bus.ts'
  * The bus of many replicas on one Redis. Two connections, as Redis wants it: one that listens, one that publishes.
  * With Redis away nothing waits: publishing fails at once and streams go on by comparing heads.
  */
-export function createRedisBus(options: { url: string; onError: (error: Error) => void }): EventBus {
+export function createRedisBus(options: {
+  url: string
+  onError: (error: Error) => void
+  /** Called for each payload that could not be published. */
+  onLost?: () => void
+}): EventBus {
   const settings = {
     enableOfflineQueue: false,
     maxRetriesPerRequest: 1,
@@ -30,7 +35,10 @@ export function createRedisBus(options: { url: string; onError: (error: Error) =
 
   return {
     publish(topic, payload) {
-      publisher.publish(topic, payload).catch(options.onError)
+      publisher.publish(topic, payload).catch((error: Error) => {
+        options.onLost?.()
+        options.onError(error)
+      })
     },
     async subscribe(topic, handler) {
       const own = (payload: string) => handler(payload)

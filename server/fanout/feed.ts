@@ -49,6 +49,8 @@ export function createFeeds<T extends Item>(options: {
   onError: (error: unknown) => void
   /** Called whenever the store had to be asked, with how many changes were missing. */
   onMissed?: (changes: number) => void
+  /** Called after each comparison of heads, with how long it took. */
+  onCompared?: (milliseconds: number) => void
   intervalMs?: number
 }): Feeds<T> {
   const { source, bus, onError } = options
@@ -133,6 +135,7 @@ export function createFeeds<T extends Item>(options: {
   }
 
   async function compareHeads(): Promise<void> {
+    const started = performance.now()
     const watched = [...feeds.keys()]
     for (let start = 0; start < watched.length; start += headsAtOnce) {
       for (const head of await source.heads(watched.slice(start, start + headsAtOnce))) {
@@ -142,6 +145,7 @@ export function createFeeds<T extends Item>(options: {
         void readMissed(feed)
       }
     }
+    options.onCompared?.(performance.now() - started)
   }
 
   let comparing: Promise<void> | null = null

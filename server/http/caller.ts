@@ -27,9 +27,10 @@ export type CreateContext = (args: ContextArgs) => object | Promise<object>
 /** The cookie functions where there is no cookie to set. */
 export const withoutCookies = { startCookieSession() {}, endCookieSession() {} }
 
-/** Reads a caller from a request. The address is the proxy's word only where `trustProxy` says that there is a proxy. */
+/** Reads a caller from a request. The address is a proxy's word only where `trustProxy` says that there is one. */
 export function callerOf(request: IncomingMessage, trustProxy: boolean): Caller {
   const { headers, socket } = request
+  // The last address is the one that the proxy has seen; those before it are what it was told.
   const forwarded = trustProxy ? String(headers['x-forwarded-for'] ?? '').split(',').at(-1)?.trim() : ''
   return {
     requestId: saneRequestId(headers['x-request-id']) ?? randomUUID(),

@@ -4,8 +4,8 @@ import type { Caller } from './caller.ts'
 import type { Operation } from './operations.ts'
 
 /**
- * Why the server closes a socket. graphql-ws clients connect again by themselves after each of these; after most others,
- * 1009, 4400, 4409, 4429 and 4500 among them, they give up for good.
+ * Why the server closes a socket. graphql-ws clients connect again by themselves after each of these; after most
+ * others, 1009, 4400, 4409, 4429 and 4500 among them, they give up for good.
  */
 export const closings = {
   draining: [1012, 'Service restart'],

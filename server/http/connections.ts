@@ -20,7 +20,7 @@ export type Connections = {
   /** Forgets an operation; that it was forgotten before does not matter. */
   endOperation(connection: Connection, running: SocketOperation): void
   closeSessions(match: (viewer: Viewer) => boolean, code?: number): void
-  /** Closes all sockets, a few at a time, each when its answers are out; after `graceMs` those that are left at once. */
+  /** Closes all sockets, a few at a time, each when its answers are out; after `graceMs` all that are left at once. */
   drain(graceMs: number): Promise<void>
 }
 
@@ -83,10 +83,9 @@ export function createConnections(limits: HttpLimits): Connections {
 
     claimOperation(connection, running, viewer) {
       if ((operationsOf.get(viewer.userId) ?? 0) >= limits.operationsPerUser) throw tooMany('of this user')
-      // The socket may have closed while the token was checked, and its operations with it.
-      if (!connection.operations.has(running)) return
-      count(operationsOf, viewer.userId, 1)
       running.viewer = viewer
+      // The socket may have closed while the token was checked, and its operations been forgotten.
+      if (connection.operations.has(running)) count(operationsOf, viewer.userId, 1)
     },
 
     endOperation(connection, running) {
@@ -125,8 +124,8 @@ export function createConnections(limits: HttpLimits): Connections {
 }
 
 /**
- * Too many operations fail one by one, because closing the socket would take down those that are fine; and clients treat
- * 4429, the code that names it, as the end of all trying.
+ * Too many operations fail one by one, because closing the socket would take down those that are fine; and clients
+ * treat 4429, the code that names it, as the end of all trying.
  */
 function tooMany(where: string): MaruError {
   return new MaruError('RATE_LIMITED', `Too many operations are under way ${where}; end some first.`, {

@@ -26,9 +26,9 @@ export type CostOptions = {
 }
 
 /**
- * How many objects an operation can make the server load: one for each field that gives an object, as often as the lists
- * around it are long. A list is as long as `first` or `last` says, there or on the connection around it; or as the list
- * of ids that it is asked with. The operation must be valid.
+ * How many objects an operation can make the server load: one for each field that gives an object, as often as the
+ * lists around it are long. A list is as long as `first` or `last` says, there or on the connection around it, or as
+ * the list of ids that it is asked with. The operation must be valid.
  */
 export function costOf(operation: OperationDefinitionNode, options: CostOptions): number {
   const { schema, fragments, variables } = options
@@ -88,13 +88,17 @@ export function costOf(operation: OperationDefinitionNode, options: CostOptions)
   }
 
   function numberOf(node: ValueNode): number {
-    const value = node.kind === 'Variable' ? variables[node.name.value] : node.kind === 'IntValue' ? Number(node.value) : -1
+    const value = node.kind === 'IntValue' ? Number(node.value) : valueOf(node)
     return typeof value === 'number' && value >= 0 ? value : -1
   }
 
   function lengthOf(node: ValueNode): number {
-    const value = node.kind === 'Variable' ? variables[node.name.value] : node.kind === 'ListValue' ? node.values : null
+    const value = node.kind === 'ListValue' ? node.values : valueOf(node)
     return Array.isArray(value) ? value.length : -1
+  }
+
+  function valueOf(node: ValueNode): unknown {
+    return node.kind === 'Variable' ? variables[node.name.value] : undefined
   }
 
   const root = schema.getRootType(operation.operation)

@@ -27,7 +27,8 @@ function depthRule(limit: number): ValidationRule {
     const depthOf = measure(context, (inner, isField) => inner + (isField ? 1 : 0), Math.max)
     return {
       OperationDefinition(node) {
-        if (depthOf(node.selectionSet) > limit) context.reportError(tooComplex(`it is more than ${limit} fields deep`, node))
+        if (depthOf(node.selectionSet) <= limit) return
+        context.reportError(tooComplex(`it is more than ${limit} fields deep`, node))
       },
     }
   }
@@ -38,7 +39,8 @@ function rootFieldsRule(limit: number): ValidationRule {
     const rootFieldsOf = measure(context, (inner, isField) => (isField ? 1 : inner), (one, other) => one + other)
     return {
       OperationDefinition(node) {
-        if (rootFieldsOf(node.selectionSet) > limit) context.reportError(tooComplex(`it has more than ${limit} root fields`, node))
+        if (rootFieldsOf(node.selectionSet) <= limit) return
+        context.reportError(tooComplex(`it has more than ${limit} root fields`, node))
       },
     }
   }
@@ -54,7 +56,8 @@ function countRule(
     let count = 0
     return {
       [kind](node: ASTNode) {
-        if (counts(node) && ++count === limit + 1) context.reportError(tooComplex(`it has more than ${limit} ${what}`, node))
+        if (!counts(node) || ++count !== limit + 1) return
+        context.reportError(tooComplex(`it has more than ${limit} ${what}`, node))
       },
     }
   }
@@ -62,7 +65,7 @@ function countRule(
 
 /**
  * A function that folds a selection set: `weigh` makes a selection's value of its contents' value, `combine` adds the
- * selections up. Each fragment is folded once, so that fragments which spread others twice cost no more than their text.
+ * selections up. Each fragment is folded once, so that fragments which spread others twice take no longer than others.
  */
 function measure(
   context: ValidationContext,

@@ -40,7 +40,7 @@ async function render(): Promise<GraphiQLPage> {
 }
 
 function policyFor(html: string): string {
-  const scripts = [...html.matchAll(/<script>(.*?)<\/script>/gs)].map(([, script]) => `'sha256-${sha256(script ?? '')}'`)
+  const scripts = [...html.matchAll(/<script>(.*?)<\/script>/gs)].map(([, script = '']) => `'sha256-${sha256(script)}'`)
   return [
     "default-src 'none'",
     `script-src ${scripts.join(' ')}`,

@@ -101,7 +101,9 @@ export function createGraphQLOverHttp(options: GraphQLOverHttpOptions): GraphQLO
     if (typeof (operationName ?? '') !== 'string') throw malformed('"operationName" must be a string.')
     const operation = operations.prepare({ query: query ?? '', operationName, variables })
     if (!('type' in operation)) throw operation
-    if (operation.type === 'mutation' && method === 'GET') throw malformed('Send mutations by POST.', 405, { allow: 'POST' })
+    if (operation.type === 'mutation' && method === 'GET') {
+      throw malformed('Send mutations by POST.', 405, { allow: 'POST' })
+    }
     if (operation.type === 'subscription') {
       throw badInput('Subscriptions are served by WebSocket at this address, with the graphql-transport-ws protocol.')
     }

@@ -28,9 +28,9 @@ export type GraphQLOverSocketsOptions = {
 type Answer = () => Promise<ExecutionResult> | Stream
 
 /**
- * Answers by the graphql-transport-ws protocol, which graphql-ws speaks. What is wrong with one operation is answered with
- * an error for that operation; the socket stays open, and with it everything else on it. No hook here throws, because
- * graphql-ws closes the socket of one that does.
+ * Answers by the graphql-transport-ws protocol, which graphql-ws speaks. What is wrong with one operation is answered
+ * with an error for that operation; the socket stays open, and with it everything else on it. No hook here throws,
+ * because graphql-ws closes the socket of one that does.
  */
 export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Server<Connection> {
   const { operations, connections, limits, log, recorder, authenticate, createContext } = options
@@ -91,7 +91,7 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Se
     const source = await operations.open(operation, await contextOf(attempt), format)
     if (!(Symbol.asyncIterator in source)) return refuse(attempt, source)
     record(attempt, undefined)
-    telemetry.onSubscribe?.(operation.name)
+    telemetry.onSubscribe?.(operation.rootField)
     return ride(operation, () =>
       operations.stream(operation, source, {
         contextFor: (event) => contextOf(attempt, event),
@@ -99,7 +99,7 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Se
         onEvent: (durationMs) => telemetry.onEvent?.(operation.name, durationMs),
         onEnd() {
           connections.endOperation(connection, running)
-          telemetry.onComplete?.(operation.name)
+          telemetry.onComplete?.(operation.rootField)
         },
       }),
     )

@@ -2,7 +2,7 @@
 export type HttpLimits = {
   /** Lexical tokens in one document, comments not counted. */
   maxTokens: number
-  /** Fields inside fields, fragments followed. Introspection is not counted: graphql-js has a rule of its own for it. */
+  /** Fields inside fields, fragments followed. Introspection is not counted: graphql-js has its own rule for it. */
   maxDepth: number
   /** Aliases in one document. */
   maxAliases: number
@@ -49,8 +49,8 @@ export type HttpLimits = {
 
 /** Limits that the clients of a chat do not meet, and that keep one of them from taking the server for itself. */
 export const defaultLimits: HttpLimits = {
-  // GraphiQL's introspection query has 184. Validation is quadratic in the worst document, the same field over and over:
-  // with 2,000 tokens it took 110 ms, until graphql-js itself gave up on it.
+  // GraphiQL's introspection query has 184. Validation is quadratic in the worst document, the same field over and
+  // over: with 2,000 tokens it took 110 ms, until graphql-js itself gave up on it.
   maxTokens: 2_000,
   // A page of channels with a page of messages with a page of replies with their reactions is 11 deep.
   maxDepth: 16,
@@ -64,7 +64,7 @@ export const defaultLimits: HttpLimits = {
   maxCost: 25_000,
   defaultPageSize: 50,
   maxPageSize: 100,
-  // A message of 100,000 code points is 400 KB as UTF-8 and 1.2 MB where a client escapes each surrogate (\uXXXX\uXXXX).
+  // A message of 100,000 code points is 400 KB as UTF-8, and 1.2 MB where a client escapes them all: \uXXXX\uXXXX.
   maxBodyBytes: 2 * 1024 * 1024,
   maxFrameBytes: 2 * 1024 * 1024,
   // A parsed document takes about 40 times its text, so that this is some 40 MB when it is full.

@@ -2,6 +2,7 @@ import {
   createSourceEventStream,
   executeRootSelectionSet,
   executeSubscriptionEvent,
+  Kind,
   mapSourceToResponseEvent,
   validateExecutionArgs,
 } from 'graphql'
@@ -14,6 +15,7 @@ import type {
   ValidatedSubscriptionArgs,
 } from 'graphql'
 import { costOf } from './cost.ts'
+import { withSpan } from '../observability/tracing.ts'
 import { tooComplex } from './document-limits.ts'
 import { createDocuments } from './documents.ts'
 import type { HttpLimits } from './limits.ts'
@@ -29,6 +31,8 @@ export type OperationRequest = {
 export type Operation = {
   name: string | null
   type: OperationTypeNode
+  /** The first field at the root, as the schema names it. */
+  rootField: string
   args: ValidatedExecutionArgs
 }
 
@@ -83,7 +87,7 @@ export function createOperations(schema: GraphQLSchema, limits: HttpLimits): Ope
     if (cost > limits.maxCost) {
       return [tooComplex(`it asks for about ${cost} objects, and the limit is ${limits.maxCost}`, args.operation)]
     }
-    return { name: args.operation.name?.value ?? null, type: args.operation.operation, args }
+    return { name: args.operation.name?.value ?? null, type: args.operation.operation, rootField: rootField(args), args }
   }
 
   return {
@@ -95,22 +99,24 @@ export function createOperations(schema: GraphQLSchema, limits: HttpLimits): Ope
       }
     },
 
-    async execute(operation, context, format) {
-      try {
-        return formatted(await executeRootSelectionSet({ ...operation.args, contextValue: context }), format)
-      } catch (error) {
-        return { errors: [format(error)] }
-      }
-    },
+    execute: (operation, context, format) =>
+      traced(operation, async () => {
+        try {
+          return formatted(await executeRootSelectionSet({ ...operation.args, contextValue: context }), format)
+        } catch (error) {
+          return { errors: [format(error)] }
+        }
+      }),
 
-    async open(operation, context, format) {
-      try {
-        const source = await createSourceEventStream(subscriptionArgs(operation, context))
-        return Symbol.asyncIterator in source ? source : (source.errors ?? []).map(format)
-      } catch (error) {
-        return [format(error)]
-      }
-    },
+    open: (operation, context, format) =>
+      traced(operation, async () => {
+        try {
+          const source = await createSourceEventStream(subscriptionArgs(operation, context))
+          return Symbol.asyncIterator in source ? source : (source.errors ?? []).map(format)
+        } catch (error) {
+          return [format(error)]
+        }
+      }),
 
     stream(operation, source, { contextFor, format, onEnd, onEvent }) {
       const results = mapSourceToResponseEvent(subscriptionArgs(operation, {}), source, async (args) => {
@@ -126,6 +132,29 @@ export function createOperations(schema: GraphQLSchema, limits: HttpLimits): Ope
       })
       return guarded(results, format, onEnd)
     },
+  }
+}
+
+/** Runs one operation in a span that names it, and nothing of what it asks for. */
+function traced<Result>({ name, type }: Operation, run: () => Promise<Result>): Promise<Result> {
+  return withSpan(
+    `graphql ${type}`,
+    { 'graphql.operation.type': type, ...(name === null ? {} : { 'graphql.operation.name': name }) },
+    run,
+  )
+}
+
+/** The field at the root of a subscription, which has one; its name is the schema's and not the client's. */
+function rootField({ operation, fragmentDefinitions }: ValidatedExecutionArgs): string {
+  let [selection] = operation.selectionSet.selections
+  for (;;) {
+    if (selection?.kind === Kind.FIELD) return selection.name.value
+    const set =
+      selection?.kind === Kind.INLINE_FRAGMENT
+        ? selection.selectionSet
+        : fragmentDefinitions?.[selection?.name.value ?? '']?.selectionSet
+    selection = set?.selections[0]
+    if (selection === undefined) return 'other'
   }
 }
 

@@ -13,9 +13,9 @@ export type Origins = {
 }
 
 /**
- * The rules for a deployment: its own origin, by the `Host` that the request names or by its public address, and those in
- * `corsOrigins`, compared exactly. No origin is ever allowed because it asks. Other origins are never sent credentials:
- * they sign in by token, and the cookie is for the server's own page.
+ * The rules for a deployment: its own origin, by the `Host` that the request names or by its public address, and those
+ * in `corsOrigins`, compared exactly. No origin is ever allowed because it asks. Other origins are never asked for
+ * credentials: they sign in by token, and the cookie is for the server's own page.
  */
 export function createOrigins(publicUrl: string | null, corsOrigins: string[]): Origins {
   const publicOrigin = publicUrl === null ? null : new URL(publicUrl).origin

@@ -17,10 +17,19 @@ export type RoutesOptions = {
   origins: Origins
   graphql: GraphQLOverHttp
   ready(): Promise<Readiness>
-  metrics(): Promise<Metrics>
+  /** Null where metrics are off. */
+  metrics: (() => Promise<Metrics>) | null
 }
 
 export type Route = (request: IncomingMessage, response: ServerResponse, caller: Caller) => Promise<void>
+
+const knownRoutes = new Set(['/', '/graphql', '/health/live', '/health/ready', '/metrics'])
+
+/** The path of a request where it is one that is answered, else `other`: clients may ask for anything. */
+export function routeOf({ url }: IncomingMessage): string {
+  const path = url?.split('?')[0] ?? ''
+  return knownRoutes.has(path) ? path : 'other'
+}
 
 /** Finds what answers a request. */
 export function createRoutes({ origins, graphql, ready, metrics }: RoutesOptions): Route {
@@ -52,7 +61,7 @@ export function createRoutes({ origins, graphql, ready, metrics }: RoutesOptions
     sendJson(response, readiness.ok ? 200 : 503, readiness)
   }
 
-  async function atMetrics(response: ServerResponse): Promise<void> {
+  async function atMetrics(response: ServerResponse, metrics: () => Promise<Metrics>): Promise<void> {
     const { contentType, body } = await metrics()
     response.writeHead(200, { 'content-type': contentType }).end(body)
   }
@@ -66,7 +75,7 @@ export function createRoutes({ origins, graphql, ready, metrics }: RoutesOptions
     if (path === '/') return void response.writeHead(302, { location: '/graphql' }).end()
     if (path === '/health/live') return sendJson(response, 200, { ok: true })
     if (path === '/health/ready') return atReady(response)
-    if (path === '/metrics') return atMetrics(response)
+    if (path === '/metrics' && metrics !== null) return atMetrics(response, metrics)
     return sendError(response, 404, 'There is nothing here. The API is at /graphql.')
   }
 }

@@ -14,7 +14,7 @@ import type { HttpLimits } from './limits.ts'
 import { createOperations } from './operations.ts'
 import { createOrigins } from './origins.ts'
 import { createRecorder } from './recorder.ts'
-import { createRoutes } from './routes.ts'
+import { createRoutes, routeOf } from './routes.ts'
 import type { Readiness, Metrics } from './routes.ts'
 import { createSockets, refuseUpgrade } from './sockets.ts'
 import type { HttpTelemetry } from './telemetry.ts'
@@ -28,7 +28,7 @@ export type HttpOptions = {
   publicUrl: string | null
   /** Origins of other sites whose pages may use the API, such as `https://app.example.com`. */
   corsOrigins: string[]
-  /** Whether a proxy in front names the client in `X-Forwarded-For`. Without one, clients could choose their address. */
+  /** Whether a proxy in front names the client in `X-Forwarded-For`. Without one, clients could name any address. */
   trustProxy?: boolean
   limits: HttpLimits
   log: Logger
@@ -37,7 +37,8 @@ export type HttpOptions = {
   createContext: CreateContext
   /** Whether the parts that the server stands on work, each by name. */
   ready(): Promise<Readiness>
-  metrics(): Promise<Metrics>
+  /** Null where metrics are off. */
+  metrics: (() => Promise<Metrics>) | null
 }
 
 export type HttpServer = {
@@ -75,6 +76,7 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const caller = callerOf(request, trustProxy)
     if (draining) response.setHeader('connection', 'close')
+    response.once('close', () => telemetry.onRequest?.(routeOf(request), response.statusCode))
     underWay.add(response)
     response.once('close', () => underWay.delete(response))
     route(request, response, caller).catch((error: unknown) => {

@@ -11,7 +11,10 @@ export function readSessionCookie(header: string | undefined): string | null {
 
 /** The `Set-Cookie` that keeps a browser tab signed in: out of reach of scripts and of other sites. */
 export function sessionCookie(token: string, expiresAt: Date, secure: boolean): string {
-  return `${name}=${token}; Path=/graphql; HttpOnly; SameSite=Strict; Expires=${expiresAt.toUTCString()}${secure ? '; Secure' : ''}`
+  // Not `Expires`: the browser's clock may be wrong.
+  const maxAge = Math.max(0, Math.floor((expiresAt.getTime() - Date.now()) / 1_000))
+  const attributes = `Path=/graphql; HttpOnly; SameSite=Strict; Max-Age=${maxAge}`
+  return `${name}=${token}; ${attributes}${secure ? '; Secure' : ''}`
 }
 
 /** The `Set-Cookie` that signs it out. */

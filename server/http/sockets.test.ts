@@ -19,7 +19,8 @@ describe('operations on a socket', () => {
   })
 
   test('each event has a context of its own', async () => {
-    const { results } = await run(connect(server), { query: 'subscription { ticks(count: 3) { context again: context } }' })
+    const query = 'subscription { ticks(count: 3) { context again: context } }'
+    const { results } = await run(connect(server), { query })
     const contexts = results.map(({ data }) => data.ticks.context)
     expect(new Set(contexts).size).toBe(3)
     for (const { data } of results) expect(data.ticks.again).toBe(data.ticks.context)
@@ -36,7 +37,7 @@ describe('operations on a socket', () => {
     ['an unknown field', '{ nope }', 'BAD_USER_INPUT'],
     ['a missing variable', 'query ($text: String!) { echo(text: $text) }', 'BAD_USER_INPUT'],
     ['no such operation', 'fragment F on Query { hello }', 'BAD_USER_INPUT'],
-    ['too many aliases', `{ ${'channels { edges { node { a: name } } }'.replace('a: name', Array.from({ length: 31 }, (_, i) => `a${i}: name`).join(' '))} }`, 'QUERY_TOO_COMPLEX'],
+    ['a query that asks for too much', `{ ${'a: hello '.repeat(21)} }`, 'QUERY_TOO_COMPLEX'],
     ['a subscription that is refused', 'subscription { refused { n } }', 'FORBIDDEN'],
   ])('%s ends that operation only', async (_what, query, code) => {
     const { messages, subscribe, init, socket } = await rawSocket(server)
@@ -119,7 +120,7 @@ describe('what a client that does not read can do', () => {
     await until(() => server.sources.pulled > 1)
     const started = performance.now()
     await run(connect(server), { query: '{ hello }' })
-    expect(performance.now() - started).toBeLessThan(250)
+    expect(performance.now() - started).toBeLessThan(1_000)
     socket.terminate()
     await until(() => server.sources.closed === 1)
   })
@@ -237,7 +238,8 @@ describe('limits', () => {
 })
 
 describe('misbehaviour', () => {
-  test.each(['not json', '{"type":"nope"}', '{"type":"subscribe","id":1}', '[]', 'null'])('%s closes with 4400', async (text) => {
+  const nonsense = ['not json', '{"type":"nope"}', '{"type":"subscribe","id":1}', '[]', 'null']
+  test.each(nonsense)('%s closes with 4400', async (text) => {
     await start()
     const { socket, closed } = await rawSocket(server)
     socket.send(text)

@@ -49,6 +49,8 @@ export function createSockets({ protocol, connections, origins, limits, log, tel
         close: (code, reason) => socket.close(code, reason),
         onMessage(handle) {
           socket.on('message', (data) => {
+            // Until a client has answered the close, it can go on talking; its token may be what it was closed for.
+            if (socket.readyState !== socket.OPEN) return
             connection.alive = true
             handle(String(data)).catch((error: unknown) => {
               log.error({ requestId, err: error }, 'socket message failed')
@@ -67,7 +69,9 @@ export function createSockets({ protocol, connections, origins, limits, log, tel
     socket.once('close', (code, reason) => {
       connections.remove(connection)
       telemetry.onSocketClose?.(code)
-      closed(code, String(reason)).catch((error: unknown) => log.error({ requestId, err: error }, 'socket close failed'))
+      closed(code, String(reason)).catch((error: unknown) => {
+        log.error({ requestId, err: error }, 'socket close failed')
+      })
     })
   }
 
@@ -75,8 +79,8 @@ export function createSockets({ protocol, connections, origins, limits, log, tel
    * Sends a frame and waits until it has left the process, because the next event of a subscription is only fetched
    * then. Who does not read is not read from either; and who leaves too much unread is let go, to come back for it.
    *
-   * Once the socket is closing, what waits for a frame to leave waits for ever, and is forgotten with the socket. Were it
-   * told to go on, a source that always has a next event would keep the process from ever hearing of the close.
+   * Once the socket is closing, what waits for a frame to leave waits for ever, and is forgotten with the socket. Were
+   * it told to go on, a source that always has a next event would keep the process from ever hearing of the close.
    */
   function send(connection: Connection, data: string): Promise<void> {
     const { socket } = connection
@@ -88,7 +92,7 @@ export function createSockets({ protocol, connections, origins, limits, log, tel
       }
       socket.send(data, (error) => {
         if (error) return
-        if (socket.bufferedAmount <= limits.pauseReadingBytes) socket.resume()
+        if (socket.isPaused && socket.bufferedAmount <= limits.pauseReadingBytes) socket.resume()
         // Bytes that waited have left: somebody reads, and a pong may be waiting behind what is still to be read.
         if (socket.bufferedAmount > 0) connection.alive = true
         inTurn(resolve)
@@ -132,7 +136,7 @@ let framesInThisTurn = 0
 
 /**
  * Goes on at once, but for every now and then, when it lets everything else go first. The kernel takes small frames
- * without making anybody wait, so that a long catch-up would otherwise run to its end before the next socket is looked at.
+ * without making anybody wait, so that a long catch-up would otherwise run to its end before any other socket's turn.
  */
 function inTurn(goOn: () => void): void {
   if (framesInThisTurn === 0) setImmediate(() => (framesInThisTurn = 0))

@@ -16,12 +16,14 @@ export type OperationReport = {
 
 /** What the transports tell to whoever measures. Hooks are called synchronously and must not throw. */
 export type HttpTelemetry = {
+  /** A request was answered; the route is one that is known, or `other`. */
+  onRequest?(route: string, status: number): void
   /** A query or mutation was answered, or a subscription opened or refused. */
   onOperation?(report: OperationReport): void
-  /** A subscription is live. */
-  onSubscribe?(name: string | null): void
+  /** A subscription of this field is live. */
+  onSubscribe?(field: string): void
   /** A live subscription ended, for whatever reason. */
-  onComplete?(name: string | null): void
+  onComplete?(field: string): void
   /** One event was executed for one subscription. */
   onEvent?(name: string | null, durationMs: number): void
   onSocketOpen?(): void

@@ -81,7 +81,7 @@ function failure(how: string): unknown {
 }
 
 function resolvers(sources: Sources): Record<string, Record<string, Resolver | { subscribe: Resolver }>> {
-  /** A source as the services have them: it makes an event only when it is asked for one, and can be closed at any time. */
+  /** A source as the services have them: it makes an event only when it is asked, and can be closed at any time. */
   function source(next: (n: number) => Promise<unknown>): AsyncIterable<unknown> {
     sources.opened++
     let n = 0

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
 import { unauthenticated, unavailable } from '../errors.ts'
 import type { Viewer } from '../viewer.ts'
@@ -40,6 +41,8 @@ export function createAccessTokens(options: { secret: string; minutes: number })
         .setIssuer(issuer)
         .setSubject(userId)
         .setIssuedAt()
+        // Two tokens of one second are still two: a client that had one refused must not take the next for it.
+        .setJti(randomUUID())
         .setExpirationTime(expiresAt)
         .sign(key)
       return { token, expiresAt }

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import postgres from 'postgres'
 import { inject } from 'vitest'
-import WebSocket from 'ws'
+import { WebSocket } from 'ws'
 import { createMaruClient, type MaruClient, SignUpDocument, type SignUpMutation } from '../../client-sdk/index.ts'
 import { openDatabase } from '../../drizzle/connection.ts'
 import { migrate } from '../../drizzle/migrate.ts'

@@ -1,0 +1,28 @@
+/** One message of a log, whatever form the log has. */
+export type Entry = {
+  /** Where it stands in the file, from 1. */
+  line: number
+  /** The channel's name, which is also what tells one channel of the log from another. */
+  channel: string
+  /** What later lines of the channel answer it by; null where nothing can. */
+  id: string | null
+  /** When it was said, in milliseconds since 1970. */
+  at: number
+  /** As the log has it: two authors are the same person where this is the same to the letter. */
+  author: string
+  /** Fit to be stored; empty where the log has nothing but blanks. */
+  text: string
+  action: boolean
+  /** The id of what it answers, an earlier line of the channel. */
+  replyTo: string | null
+  /** Authors whom it mentions; null where the text says. */
+  mentions: string[] | null
+}
+
+/** What is wrong with one line. */
+export type Fault = { line: number; problem: string }
+
+/** The log or the store is not such that it can be imported. The message is for whoever started it. */
+export class ImportError extends Error {
+  override readonly name = 'ImportError'
+}
