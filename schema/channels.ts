@@ -67,7 +67,7 @@ channelType.implement({
         const size = pageSize(first)
         const place = decodePlace(after, 1, 'after')
         const afterId = place === null ? null : decodeSnowflake(place[0]!, 'after')
-        const rows = await context.services.members.list(channel.id, size + 1, afterId)
+        const rows = await context.loaders.members.load({ channelId: channel.id, first: size + 1, afterUserId: afterId })
         return {
           ...forwardPage(rows, size, after, (member) => encodePlace(member.userId)),
           totalCount: channel.memberCount,
@@ -90,12 +90,13 @@ channelType.implement({
       },
       resolve: async (channel, args, context) => {
         await requireReader(context, channel)
-        const page = await context.services.history.page(channel, {
+        const request = {
           ...args,
           afterSeq: decodeNumber(args.after, 'after'),
           beforeSeq: decodeNumber(args.before, 'before'),
           around: args.around == null ? null : readMessageId(args.around, 'around'),
-        })
+        }
+        const page = await context.services.history.page(channel, request, (span) => context.loaders.messages.load(span))
         return {
           ...page,
           edges: page.messages.map((node) => ({ cursor: encodePlace(node.seq), node })),
@@ -110,7 +111,8 @@ channelType.implement({
       resolve: async (channel, { first, after }, context) => {
         await requireReader(context, channel)
         const size = pageSize(first)
-        const rows = await context.services.pins.list(channel.id, size + 1, decodeNumber(after, 'after'))
+        const beforeSeq = decodeNumber(after, 'after')
+        const rows = await context.loaders.pins.load({ channelId: channel.id, first: size + 1, beforeSeq })
         return forwardPage(rows, size, after, (message) => encodePlace(message.seq))
       },
     }),
@@ -212,11 +214,12 @@ builder.queryFields((t) => ({
       const size = pageSize(first)
       const place = decodePlace(after, 2, 'after')
       const rows = await context.services.channels.listPublic(
-        (query ?? '').slice(0, 100),
+        query ?? '',
         size + 1,
         place && { name: place[0]!, id: decodeSnowflake(place[1]!, 'after') },
       )
-      return forwardPage(rows, size, after, (channel) => encodePlace((channel.name ?? '').toLowerCase(), channel.id))
+      const page = forwardPage(rows, size, after, (row) => encodePlace(row.sortName, row.channel.id))
+      return { ...page, edges: page.edges.map(({ cursor, node }) => ({ cursor, node: node.channel })) }
     },
   }),
 }))

@@ -1,5 +1,6 @@
-import { defaultPageSize, maxPageSize } from '../server/domain/history.ts'
+import { checkSize, defaultPageSize } from '../server/domain/history.ts'
 import { badInput } from '../server/errors.ts'
+import { isFit } from '../server/lib/text.ts'
 import { builder } from './builder.ts'
 
 export type Edge<Node> = { cursor: string; node: Node }
@@ -39,11 +40,7 @@ export function connectionOf<Node>(node: ReturnType<typeof builder.objectRef<Nod
 }
 
 /** How many entries a forward page takes; throws BAD_USER_INPUT where it is too many. */
-export function pageSize(first: number | null | undefined): number {
-  if (first == null) return defaultPageSize
-  if (first < 1 || first > maxPageSize) throw badInput(`A page has 1 to ${maxPageSize} entries.`, 'first')
-  return first
-}
+export const pageSize = (first: number | null | undefined): number => checkSize(first, 'first') ?? defaultPageSize
 
 /** A forward page of rows, of which one more was read than is shown. */
 export function forwardPage<Row>(
@@ -68,7 +65,8 @@ export function decodePlace(text: string | null | undefined, parts: number, fiel
   if (text == null) return null
   try {
     const read: unknown = JSON.parse(Buffer.from(text, 'base64url').toString())
-    if (Array.isArray(read) && read.length === parts) return read.map(String)
+    const place = Array.isArray(read) ? read.map(String) : []
+    if (place.length === parts && place.every(isFit)) return place
   } catch {
     // Said below.
   }
@@ -79,8 +77,8 @@ export function decodePlace(text: string | null | undefined, parts: number, fiel
 export function decodeNumber(text: string | null | undefined, field: string): number | null {
   const place = decodePlace(text, 1, field)
   if (place === null) return null
-  const number = Number(place[0])
-  if (Number.isInteger(number) && Math.abs(number) <= 0x7fff_ffff) return number
+  const number = /^\d{1,10}$/.test(place[0]!) ? Number(place[0]) : Infinity
+  if (number <= 0x7fff_ffff) return number
   throw badInput('This is not a cursor of this list.', field)
 }
 

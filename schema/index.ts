@@ -15,6 +15,19 @@ import './threads.ts'
 import './typing.ts'
 import './users.ts'
 import { builder } from './builder.ts'
+import type { Context } from './context.ts'
+import { forget } from './loaders.ts'
 
 /** The whole API. */
 export const schema = builder.toSchema()
+
+// A request's mutations run one after the other: what one of them has loaded may not be so after the next.
+for (const mutation of Object.values(schema.getMutationType()!.getFields())) {
+  const resolve = mutation.resolve!
+  mutation.resolve = async (parent, args, context: Context, info) => {
+    const done: unknown = await resolve(parent, args, context, info)
+    forget(context.loaders)
+    forget(context.own)
+    return done
+  }
+}

@@ -1,13 +1,17 @@
 import DataLoader from 'dataloader'
-import { and, eq, inArray, isNull } from 'drizzle-orm'
+import { and, eq, isNull } from 'drizzle-orm'
 import type { Database } from '../drizzle/connection.ts'
 import { channels, members } from '../drizzle/tables/index.ts'
+import type { MembersRequest } from '../server/domain/members.ts'
 import type { MessageKey } from '../server/domain/messages.ts'
+import type { PinsRequest } from '../server/domain/pins.ts'
 import type { Presence } from '../server/domain/presence.ts'
 import type { ReactionSummary } from '../server/domain/reactions.ts'
-import type { ThreadState } from '../server/domain/threads.ts'
+import type { RepliesRequest, ThreadState } from '../server/domain/threads.ts'
 import type { UserRow } from '../server/domain/users.ts'
 import { unauthenticated } from '../server/errors.ts'
+import { isOneOf } from '../server/lib/sql.ts'
+import type { SpanRequest } from '../server/message-store/pages.ts'
 import type { ChannelRow, MemberRow, MessageRow } from '../server/message-store/rows.ts'
 import type { Services } from '../server/services.ts'
 import type { Viewer } from '../server/viewer.ts'
@@ -31,7 +35,7 @@ export function createLoaders(database: Database, services: Services) {
       inOrder(ids, await services.users.findMany(ids), (user) => user.id),
     ),
     channel: new DataLoader<string, ChannelRow | null>(async (ids) =>
-      inOrder(ids, await orm.select().from(channels).where(inArray(channels.id, [...ids])), (channel) => channel.id),
+      inOrder(ids, await orm.select().from(channels).where(isOneOf(channels.id, ids)), (channel) => channel.id),
     ),
     message: new DataLoader<MessageKey, MessageRow | null, string>(
       async (keys) => {
@@ -47,8 +51,21 @@ export function createLoaders(database: Database, services: Services) {
       },
       { cacheKeyFn: messageKey },
     ),
+    members: pages<MembersRequest, MemberRow>(services.members.list),
+    messages: pages<SpanRequest, MessageRow>(services.history.spans),
+    pins: pages<PinsRequest, MessageRow>(services.pins.list),
+    replies: pages<RepliesRequest, MessageRow>(services.threads.replies),
   }
 }
+
+/** Makes loaders ask the store again for what they know. */
+export function forget(loaders: Loaders | ViewerLoaders): void {
+  for (const loader of Object.values(loaders)) loader.clearAll()
+}
+
+/** Pages of lists that hang on the rows of another list: one query for all of them. */
+const pages = <Request, Row>(load: (requests: readonly Request[]) => Promise<Row[][]>) =>
+  new DataLoader<Request, Row[], string>(load, { cacheKeyFn: (request) => JSON.stringify(request) })
 
 /** The same for what depends on the viewer. Every loader throws UNAUTHENTICATED where nobody is signed in. */
 export function createViewerLoaders(database: Database, services: Services, viewer: Viewer | null) {
@@ -64,7 +81,7 @@ export function createViewerLoaders(database: Database, services: Services, view
         .select()
         .from(members)
         .where(
-          and(eq(members.userId, viewerId()), inArray(members.channelId, [...channelIds]), isNull(members.leftAt)),
+          and(eq(members.userId, viewerId()), isOneOf(members.channelId, channelIds), isNull(members.leftAt)),
         )
       return inOrder(channelIds, rows, (member) => member.channelId)
     }),

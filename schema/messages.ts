@@ -49,9 +49,10 @@ messageType.implement({
       description: 'Oldest first, deleted ones too.',
       type: messageConnection,
       args: { first: t.arg.int(), after: t.arg.string() },
-      resolve: async (message, { first, after }, { services }) => {
+      resolve: async (message, { first, after }, { loaders }) => {
         const size = pageSize(first)
-        const rows = await services.threads.replies(keyOf(message), size + 1, decodeNumber(after, 'after') ?? 0)
+        const afterSeq = decodeNumber(after, 'after') ?? 0
+        const rows = await loaders.replies.load({ ...keyOf(message), first: size + 1, afterSeq })
         return forwardPage(rows, size, after, (reply) => encodePlace(reply.seq))
       },
     }),

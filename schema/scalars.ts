@@ -2,13 +2,21 @@ import { GraphQLError, Kind } from 'graphql'
 import { builder } from './builder.ts'
 
 /** RFC 3339 with a time zone: without one the same text means another moment elsewhere. */
-const shape = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/
+const shape = /^(\d{4}-\d\d-\d\d)T\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)$/
+
+/** Whether there is such a day: JavaScript takes the 30th of February for the 2nd of March. */
+const isDay = (day: string) => {
+  const date = new Date(day)
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(day)
+}
+
+/** Years of four digits in UTC: beyond them the store, its driver and JavaScript differ in how they write a year. */
+const isWithinReach = (date: Date) => date.getUTCFullYear() >= 1_000 && date.getUTCFullYear() <= 9_999
 
 function parseDateTime(value: unknown): Date {
-  const date = typeof value === 'string' && shape.test(value) ? new Date(value) : null
-  if (date === null || Number.isNaN(date.getTime())) {
-    throw new GraphQLError('A DateTime is written like 2026-11-21T09:30:00Z.')
-  }
+  const day = typeof value === 'string' ? shape.exec(value)?.[1] : undefined
+  const date = day === undefined || !isDay(day) ? null : new Date(value as string)
+  if (date === null || !isWithinReach(date)) throw new GraphQLError('A DateTime is written like 2026-11-21T09:30:00Z.')
   return date
 }
 

@@ -122,10 +122,13 @@ const inboxEvent = builder.unionType('InboxEvent', {
 async function toEvent(item: InboxItem, viewerId: string, context: Context): Promise<StreamEvent> {
   if (item.type === 'synced') return { of: 'synced', ...onAccount(viewerId, item.position.change) }
   if (item.type === 'account') return toAccountEvent(item.change, viewerId, context)
+  if (item.type === 'ownRead') {
+    const { channelId, position } = item
+    return { of: 'read', ...onChannel({ channelId, ...position }), channelId, userId: viewerId }
+  }
   const { change } = item
   const place = onChannel(change)
   const { channelId } = change
-  if (item.type === 'ownRead') return { of: 'read', ...place, channelId, userId: viewerId }
   if (change.type === 'message') return { of: 'message', ...place, change }
   if (change.type === 'channel') return { of: 'channel', ...place, channelId }
   const { member } = change

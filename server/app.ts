@@ -22,6 +22,7 @@ import type { Metrics } from './observability/metrics.ts'
 import { measureBus } from './observability/bus.ts'
 import { measureStatements } from './observability/statements.ts'
 import { createServices, type Services } from './services.ts'
+import { explainStoreFailure } from './start-error.ts'
 
 /** What every process stands on: the store, and what starts and stops with it. */
 export type Store = {
@@ -44,12 +45,12 @@ type Surroundings = { config: Config; log: Log; metrics: Metrics }
 
 /**
  * Opens the database that the configuration names, the embedded one where it names none, and brings it up to date.
- * `onLost` is called when the embedded one dies.
+ * `onLost` is called when the embedded one dies. Throws a StartError where its operator can do something about it.
  */
 export async function openStore({ config, log, metrics }: Surroundings, onLost: (reason: string) => void): Promise<Store> {
   const embedded =
     config.database.url === null
-      ? await startEmbeddedPostgres({ dataDir: config.dataDir, log: (line) => log.info(line) })
+      ? await startEmbeddedPostgres({ dataDir: config.dataDir, log: (line) => log.info(line) }).catch(rethrow)
       : null
   embedded?.onExit(onLost)
   const url = embedded?.url ?? config.database.url!
@@ -70,8 +71,12 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
     return { database, secrets, close }
   } catch (error) {
     await close()
-    throw error
+    return rethrow(error)
   }
+}
+
+function rethrow(error: unknown): never {
+  throw explainStoreFailure(error)
 }
 
 /** A migration of a large store may take its time, and whoever starts meanwhile waits for it. */

@@ -9,8 +9,9 @@ import { defaultLimits } from './http/limits.ts'
 import { type HttpServer, startHttpServer } from './http/server.ts'
 import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
+import { explainListenFailure } from './start-error.ts'
 
-/** Serves an app's schema by HTTP and WebSocket. */
+/** Serves an app's schema by HTTP and WebSocket. Throws a StartError where it cannot listen. */
 export async function serveApp(app: App, { config, log, metrics }: { config: Config; log: Log; metrics: Metrics }): Promise<HttpServer> {
   const { database, services, streams } = app
 
@@ -66,6 +67,8 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
       onSocketOpen: () => metrics.socketsOpen.inc(),
       onSocketClose: () => metrics.socketsOpen.dec(),
     },
+  }).catch((error: unknown) => {
+    throw explainListenFailure(error, config.http)
   })
   await app.bus.subscribe(topics.sessions, (payload) => {
     const ended = JSON.parse(payload) as { userId: string; sessionId: string }

@@ -1,15 +1,15 @@
 import { createApp, openStore } from './app.ts'
 import { serveApp } from './http-app.ts'
 import { lockReplica } from './lib/replica-lock.ts'
-import { type Part, runProcess, type Surroundings } from './process.ts'
+import { type Fail, type Part, runProcess, type Surroundings } from './process.ts'
 import { startWorkers } from '../workers/workers.ts'
 
 /** Starts the server, with the workers in the same process unless they run elsewhere. */
-async function start(surroundings: Surroundings, parts: Part[], fail: (reason: string) => void): Promise<void> {
+async function start(surroundings: Surroundings, parts: Part[], fail: Fail): Promise<void> {
   const { config, log } = surroundings
   const store = await openStore(surroundings, (reason) => fail(`The embedded Postgres is gone: ${reason}`))
   parts.push({ name: 'store', stop: store.close })
-  const lock = await lockReplica(store.database, config.redisUrl !== null)
+  const lock = await lockReplica(store.database, config.redisUrl !== null, fail)
   parts.push({ name: 'replica lock', stop: async () => lock.release() })
   const app = await createApp(surroundings, store)
   parts.push({ name: 'app', stop: app.close })
@@ -19,7 +19,7 @@ async function start(surroundings: Surroundings, parts: Part[], fail: (reason: s
   }
   const server = await serveApp(app, surroundings)
   parts.push({ name: 'server', stop: () => server.drain(config.http.drainSeconds * 1_000) })
-  const address = config.http.publicUrl ?? `http://localhost:${server.port}`
+  const address = config.http.publicUrl ?? server.url.replace('127.0.0.1', 'localhost')
   log.info({ port: server.port }, `Maru is ready. GraphiQL: ${address}/graphql`)
 }
 

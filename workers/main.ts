@@ -1,11 +1,14 @@
 import { openStore } from '../server/app.ts'
 import { runProcess } from '../server/process.ts'
+import { StartError } from '../server/start-error.ts'
 import { startWorkers } from './workers.ts'
 
 /** Starts the workers alone, beside replicas that run on the same `DATABASE_URL`. */
 await runProcess(process.env, async (surroundings, parts, fail) => {
   if (surroundings.config.database.url === null) {
-    throw new Error('Workers alone need DATABASE_URL: the embedded database belongs to the process that `npm start` runs.')
+    throw new StartError(
+      'Workers alone need DATABASE_URL: the embedded database belongs to the process that `npm start` runs.',
+    )
   }
   const store = await openStore(surroundings, fail)
   parts.push({ name: 'store', stop: store.close })

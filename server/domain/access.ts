@@ -8,17 +8,21 @@ import { type Action, may, type Standing } from './permissions.ts'
 /** A channel and how the viewer stands to it, as one snapshot. */
 export type Access = { channel: ChannelRow; member: MemberRow | null; standing: Standing }
 
+/** What members and what others are told, where there is something better to say than that they may not. */
 const denials: Partial<Record<Action, string>> = {
+  join: 'This channel can only be entered by invitation.',
+  leave: 'A direct channel cannot be left.',
+}
+const denialsOfStrangers: Partial<Record<Action, string>> = {
   see: 'This channel is not open to you.',
   read: 'Only members may read this channel.',
   post: 'Only members may write here.',
   react: 'Only members may react here.',
   join: 'This channel can only be entered by invitation.',
-  leave: 'A direct channel cannot be left.',
 }
 
-/** Loads a channel with the viewer's membership; throws NOT_FOUND where there is none. */
-export async function loadAccess(orm: Orm, viewerId: string, channelId: string): Promise<Access> {
+/** Loads a channel with the viewer's membership; throws NOT_FOUND, about the input at `field`, where there is none. */
+async function loadAccess(orm: Orm, viewerId: string, channelId: string, field: string): Promise<Access> {
   const [row] = await orm
     .select({ channel: channels, member: members })
     .from(channels)
@@ -27,7 +31,7 @@ export async function loadAccess(orm: Orm, viewerId: string, channelId: string):
       and(eq(members.channelId, channels.id), eq(members.userId, viewerId), isNull(members.leftAt)),
     )
     .where(eq(channels.id, channelId))
-  if (row === undefined) throw notFound('channel', 'channelId')
+  if (row === undefined) throw notFound('channel', field)
   return { ...row, standing: row.member?.role ?? 'NONE' }
 }
 
@@ -35,13 +39,24 @@ export async function loadAccess(orm: Orm, viewerId: string, channelId: string):
 export function authorise(standing: Standing, action: Action, kind: ChannelRow['kind']): void {
   if (may(standing, action, kind)) return
   throw forbidden(
-    denials[action] ?? (standing === 'NONE' ? 'You are not a member of this channel.' : 'Your role does not allow this.'),
+    standing === 'NONE'
+      ? (denialsOfStrangers[action] ?? 'You are not a member of this channel.')
+      : (denials[action] ?? 'Your role does not allow this.'),
   )
 }
 
-/** Loads a channel and checks that the viewer may do `action` in it. Throws NOT_FOUND or FORBIDDEN. */
-export async function accessChannel(orm: Orm, viewerId: string, channelId: string, action: Action): Promise<Access> {
-  const access = await loadAccess(orm, viewerId, channelId)
+/**
+ * Loads a channel and checks that the viewer may do `action` in it. `field` is the input that named the channel. Throws
+ * NOT_FOUND or FORBIDDEN.
+ */
+export async function accessChannel(
+  orm: Orm,
+  viewerId: string,
+  channelId: string,
+  action: Action,
+  field = 'channelId',
+): Promise<Access> {
+  const access = await loadAccess(orm, viewerId, channelId, field)
   authorise(access.standing, action, access.channel.kind)
   return access
 }

@@ -8,10 +8,14 @@ export type AccountChange = {
   channelId: string
 }
 
-/** News of a channel that is worth nothing a moment later. */
-export type Signal =
+/**
+ * News of a channel that is worth nothing a moment later. It came after `change`: who has not been told of the channel
+ * so far may have been put out of it since, and must not hear of this before that is known.
+ */
+export type Signal = { change: number } & (
   | { type: 'typing'; userId: string; typing: boolean }
   | { type: 'read'; userId: string; lastReadSeq: number }
+)
 
 /**
  * Tells everybody whom it concerns what has been committed. It never fails and never waits: what is lost on the way is

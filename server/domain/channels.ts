@@ -1,8 +1,9 @@
-import { and, asc, desc, eq, gt, inArray, isNull, ne, or, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, isNull, ne, sql } from 'drizzle-orm'
 import type { Transaction } from '../../drizzle/connection.ts'
 import { channels, directChannels, members, users } from '../../drizzle/tables/index.ts'
 import { badInput, notFound } from '../errors.ts'
-import { checkName, checkText } from '../lib/text.ts'
+import { isOneOf } from '../lib/sql.ts'
+import { checkName, checkNormalised } from '../lib/text.ts'
 import { changeChannel, lockedChannel } from '../message-store/channel-lock.ts'
 import type { ChannelRow } from '../message-store/rows.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
@@ -24,7 +25,11 @@ const maxTopicLength = 1_000
 /** People who may be named when a channel is made; more are added afterwards. */
 const maxFirstMembers = 1_000
 
-const checkTopic = (topic: string) => checkText(topic.normalize('NFC'), 'A topic', 'input.topic', maxTopicLength)
+const checkTopic = (topic: string) => checkNormalised(topic, 'A topic', 'input.topic', maxTopicLength)
+
+/** What a name is searched for, as names are stored; throws BAD_USER_INPUT. */
+const checkQuery = (query: string) =>
+  query.trim() === '' ? '' : checkNormalised(query.trim(), 'A query', 'query', maxNameLength)
 
 /** Channels: made, found and renamed. */
 export function createChannelsService({ database, snowflakes, announce, limits }: Deps) {
@@ -32,7 +37,7 @@ export function createChannelsService({ database, snowflakes, announce, limits }
 
   async function checkPeople(ids: readonly string[], field: string) {
     if (ids.length === 0) return
-    const found = await orm.select({ id: users.id }).from(users).where(inArray(users.id, [...ids]))
+    const found = await orm.select({ id: users.id }).from(users).where(isOneOf(users.id, ids))
     if (found.length !== new Set(ids).size) throw notFound('user', field)
   }
 
@@ -57,9 +62,9 @@ export function createChannelsService({ database, snowflakes, announce, limits }
     return made.channel
   }
 
-  /** The one channel of two people, made by whoever of them comes first. */
-  async function openDirect(viewerId: string, peerId: string): Promise<ChannelRow> {
-    if (viewerId === peerId) throw badInput('A direct channel is between two people.', 'userId')
+  /** The one channel of two people, made by whoever of them comes first; the input at `field` names the other one. */
+  async function openDirect(viewerId: string, peerId: string, field = 'userId'): Promise<ChannelRow> {
+    if (viewerId === peerId) throw badInput('A direct channel is between two people.', field)
     const [lowUserId, highUserId] = [viewerId, peerId].toSorted((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1)) as [string, string]
     const existing = async () => {
       const [row] = await orm
@@ -71,7 +76,7 @@ export function createChannelsService({ database, snowflakes, announce, limits }
     }
     const found = await existing()
     if (found !== undefined) return found
-    await checkPeople([peerId], 'userId')
+    await checkPeople([peerId], field)
     const made = await database.transaction(async (tx) => {
       const id = snowflakes.next()
       // Of two who open it at once, one waits here for the other's commit, and then finds the place taken.
@@ -95,8 +100,9 @@ export function createChannelsService({ database, snowflakes, announce, limits }
       const others = [...new Set(input.memberIds ?? [])].filter((id) => id !== viewerId)
       if (input.kind === 'DIRECT') {
         if (others.length !== 1) throw badInput('A direct channel names one other person.', 'input.memberIds')
-        if (input.name != null || input.topic != null) throw badInput('A direct channel has no name.', 'input.name')
-        return openDirect(viewerId, others[0]!)
+        if (input.name != null) throw badInput('A direct channel has no name.', 'input.name')
+        if (input.topic != null) throw badInput('A direct channel has no topic.', 'input.topic')
+        return openDirect(viewerId, others[0]!, 'input.memberIds')
       }
       if (input.kind === 'PUBLIC' && input.name == null) throw badInput('A public channel has a name.', 'input.name')
       if (input.kind === 'GROUP' && others.length + 1 > limits.groupMembers) {
@@ -118,7 +124,7 @@ export function createChannelsService({ database, snowflakes, announce, limits }
       channelId: string,
       input: { name?: string | null | undefined; topic?: string | null | undefined },
     ): Promise<ChannelRow> {
-      const { channel: before } = await accessChannel(orm, viewerId, channelId, 'update')
+      const { channel: before } = await accessChannel(orm, viewerId, channelId, 'update', 'input.channelId')
       if (input.name === null && before.kind === 'PUBLIC') throw badInput('A public channel has a name.', 'input.name')
       const set: { name?: string | null; topic?: string | null } = {}
       if (input.name !== undefined) {
@@ -172,25 +178,32 @@ export function createChannelsService({ database, snowflakes, announce, limits }
         .from(members)
         .innerJoin(channels, eq(channels.id, members.channelId))
         .where(
-          and(inArray(members.channelId, [...channelIds]), ne(members.userId, viewerId), eq(channels.kind, 'DIRECT')),
+          and(isOneOf(members.channelId, channelIds), ne(members.userId, viewerId), eq(channels.kind, 'DIRECT')),
         )
       return new Map(rows.map((row) => [row.channelId, row.userId]))
     },
 
-    /** Public channels whose name contains `query`, by name. */
-    listPublic(query: string, first: number, after: { name: string; id: string } | null): Promise<ChannelRow[]> {
+    /**
+     * Public channels whose name contains `query`, whatever the case, by name: `first` of them after the one that
+     * `after` names (its name as it was sorted, and its id).
+     */
+    async listPublic(
+      query: string,
+      first: number,
+      after: { name: string; id: string } | null,
+    ): Promise<{ channel: ChannelRow; sortName: string }[]> {
+      // Small letters are made by the store alone, which has another idea of some than JavaScript.
       const name = sql<string>`lower(${channels.name})`
-      const wanted = query.normalize('NFC').toLowerCase().replaceAll(/[\\%_]/g, (character) => `\\${character}`)
+      const wanted = checkQuery(query).replaceAll(/[\\%_]/g, String.raw`\$&`)
       return orm
-        .select()
+        .select({ channel: channels, sortName: name })
         .from(channels)
         .where(
           and(
-            eq(channels.kind, 'PUBLIC'),
-            wanted === '' ? undefined : sql`${name} like ${`%${wanted}%`}`,
-            after === null
-              ? undefined
-              : or(sql`${name} > ${after.name}`, and(sql`${name} = ${after.name}`, gt(channels.id, after.id))),
+            // Not as a parameter: the index holds public channels only, and a prepared plan must know that it may use it.
+            sql`${channels.kind} = 'PUBLIC'`,
+            wanted === '' ? undefined : sql`${name} like lower(${`%${wanted}%`})`,
+            after === null ? undefined : sql`(${name}, ${channels.id}) > (${after.name}, ${after.id}::bigint)`,
           ),
         )
         .orderBy(asc(name), asc(channels.id))

@@ -1,5 +1,6 @@
-import { and, eq, inArray } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import { drafts } from '../../drizzle/tables/index.ts'
+import { isOneOf } from '../lib/sql.ts'
 import { checkText, maxContentLength } from '../lib/text.ts'
 import { accessChannel } from './access.ts'
 import { touchAccounts } from './accounts.ts'
@@ -38,7 +39,7 @@ export function createDraftsService({ database, announce }: Deps) {
       const rows = await orm
         .select({ channelId: drafts.channelId, content: drafts.content })
         .from(drafts)
-        .where(and(eq(drafts.userId, userId), inArray(drafts.channelId, [...channelIds])))
+        .where(and(eq(drafts.userId, userId), isOneOf(drafts.channelId, channelIds)))
       return new Map(rows.map((row) => [row.channelId, row.content]))
     },
   }

@@ -1,15 +1,18 @@
 import { and, eq } from 'drizzle-orm'
 import { messages } from '../../drizzle/tables/index.ts'
 import { badInput, notFound } from '../errors.ts'
-import { type Anchor, readSpan, seqAt, type Span } from '../message-store/pages.ts'
+import { type Anchor, readSpan, readSpans, seqAt, type Span, type SpanRequest } from '../message-store/pages.ts'
 import type { ChannelRow, MessageRow } from '../message-store/rows.ts'
-import { snowflakeAt } from '../message-store/snowflake.ts'
+import { snowflakeAt, snowflakeEpoch } from '../message-store/snowflake.ts'
 import type { MessageKey } from './messages.ts'
 import type { Deps } from './deps.ts'
 
 /** Messages on a page unless asked otherwise, and at the most. */
 export const defaultPageSize = 50
 export const maxPageSize = 100
+
+/** The last moment that a Snowflake can name, in 2069. */
+const maxMoment = snowflakeEpoch + 2 ** 41 - 1
 
 /** Which page of a channel: forwards, backwards, or a window around a place. Seqs bound it exclusively. */
 export type PageRequest = {
@@ -40,7 +43,8 @@ export function createHistoryService({ database }: Deps) {
     }
     if (request.aroundSeq != null) return Math.min(Math.max(request.aroundSeq, channel.firstSeq), channel.lastSeq)
     if (request.aroundDate != null) {
-      return (await seqAt(database, channel.id, snowflakeAt(request.aroundDate.getTime()))) ?? channel.lastSeq
+      const moment = Math.min(request.aroundDate.getTime(), maxMoment)
+      return (await seqAt(database, channel.id, snowflakeAt(moment))) ?? channel.lastSeq
     }
     return null
   }
@@ -48,9 +52,13 @@ export function createHistoryService({ database }: Deps) {
   return {
     /**
      * One page of a channel as it stood when `channel` was read: nothing newer is on it, so that the channel's cursor
-     * joins it without a gap. Throws BAD_USER_INPUT for arguments that contradict each other.
+     * joins it without a gap. `read` reads its span. Throws BAD_USER_INPUT for arguments that contradict each other.
      */
-    async page(channel: ChannelRow, request: PageRequest): Promise<Page> {
+    async page(
+      channel: ChannelRow,
+      request: PageRequest,
+      read: (request: SpanRequest) => Promise<MessageRow[]>,
+    ): Promise<Page> {
       checkRequest(request)
       const size = checkSize(request.first, 'first') ?? checkSize(request.last, 'last') ?? defaultPageSize
       const bounds = {
@@ -59,13 +67,21 @@ export function createHistoryService({ database }: Deps) {
       }
       const centre = await findCentre(channel, request)
       const { span, anchor } = cut(bounds, size, centre, request.first != null || request.afterSeq != null)
-      const found = channel.lastSeq === 0 ? [] : await readSpan(database, channel.id, span, anchor)
+      const found = span.to < span.from ? [] : await read({ channelId: channel.id, span, anchor })
       const [oldest, newest] = [found[0], found.at(-1)]
       return {
         messages: found,
         hasPreviousPage: oldest !== undefined && oldest.seq > channel.firstSeq,
         hasNextPage: newest !== undefined && newest.seq < channel.lastSeq,
       }
+    },
+
+    /** Reads spans, one for each request; of one channel, which is the rule, by the simplest statement there is. */
+    async spans(requests: readonly SpanRequest[]): Promise<MessageRow[][]> {
+      const [only, ...others] = requests
+      return only !== undefined && others.length === 0
+        ? [await readSpan(database, only.channelId, only.span, only.anchor)]
+        : readSpans(database, requests)
     },
   }
 }

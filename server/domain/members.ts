@@ -1,13 +1,17 @@
-import { and, asc, eq, gt, inArray, isNull, sql } from 'drizzle-orm'
+import { and, asc, eq, isNull, sql } from 'drizzle-orm'
 import { members, users } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, forbidden, notFound } from '../errors.ts'
+import { isOneOf, pagesOf } from '../lib/sql.ts'
 import { changeChannel, type LockedChannel } from '../message-store/channel-lock.ts'
-import type { MemberRole, MemberRow } from '../message-store/rows.ts'
-import { accessChannel, authoriseLocked, findMember, loadAccess } from './access.ts'
+import { type MemberRole, type MemberRow, type RawMember, toMemberRow } from '../message-store/rows.ts'
+import { accessChannel, authoriseLocked, findMember } from './access.ts'
 import { touchAccounts } from './accounts.ts'
 import type { AccountChange } from './announcer.ts'
 import { outranks } from './permissions.ts'
 import type { Deps } from './deps.ts'
+
+/** A page of a channel's members. */
+export type MembersRequest = { channelId: string; first: number; afterUserId: string | null }
 
 export type MembersService = ReturnType<typeof createMembersService>
 
@@ -35,13 +39,16 @@ export function createMembersService({ database, announce, limits }: Deps) {
     }
   }
 
-  /** A channel is not left without an owner: whoever has been there longest, admins first, takes over. */
+  /**
+   * A channel is not left without an owner: whoever has been there longest, admins first, takes over. The channel's own
+   * count says who came first, because the clocks of replicas may differ.
+   */
   async function passOwnership(channel: LockedChannel): Promise<string[]> {
     const [next] = await channel.tx.orm
       .select()
       .from(members)
       .where(and(eq(members.channelId, channel.row.id), isNull(members.leftAt)))
-      .orderBy(sql`${members.role} = 'OWNER' desc, ${members.role} = 'ADMIN' desc`, asc(members.joinedAt), asc(members.userId))
+      .orderBy(sql`${members.role} = 'OWNER' desc, ${members.role} = 'ADMIN' desc`, asc(members.joinedChange))
       .limit(1)
     if (next === undefined || next.role === 'OWNER') return []
     await channel.setRole(next.userId, 'OWNER')
@@ -61,11 +68,9 @@ export function createMembersService({ database, announce, limits }: Deps) {
       })
     },
 
-    /** Leaves a channel; not being in it changes nothing. */
+    /** Leaves a channel. */
     async leave(viewerId: string, channelId: string): Promise<void> {
-      const { member, channel: found } = await loadAccess(orm, viewerId, channelId)
-      if (member === null) return
-      if (found.kind === 'DIRECT') throw forbidden('A direct channel cannot be left.')
+      await accessChannel(orm, viewerId, channelId, 'leave')
       await changeMembers(channelId, async (channel) => {
         const own = await findMember(channel.tx.orm, channelId, viewerId)
         if (own === undefined) return []
@@ -83,14 +88,14 @@ export function createMembersService({ database, announce, limits }: Deps) {
       if (wanted.length === 0 || wanted.length > maxAdded) {
         throw badInput(`Between 1 and ${maxAdded} people at once.`, 'userIds')
       }
-      const known = await orm.select({ id: users.id }).from(users).where(inArray(users.id, wanted))
+      const known = await orm.select({ id: users.id }).from(users).where(isOneOf(users.id, wanted))
       if (known.length !== wanted.length) throw notFound('user', 'userIds')
       await changeMembers(channelId, async (channel) => {
         await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'addMember')
         const present = await channel.tx.orm
           .select({ userId: members.userId })
           .from(members)
-          .where(and(eq(members.channelId, channelId), inArray(members.userId, wanted), isNull(members.leftAt)))
+          .where(and(eq(members.channelId, channelId), isOneOf(members.userId, wanted), isNull(members.leftAt)))
         const there = new Set(present.map((row) => row.userId))
         const coming = wanted.filter((userId) => !there.has(userId))
         checkRoom(channel, coming.length)
@@ -139,20 +144,26 @@ export function createMembersService({ database, announce, limits }: Deps) {
       })
     },
 
-    /** Members in the order of their ids, after one of them. */
-    list: (channelId: string, first: number, afterUserId: string | null): Promise<MemberRow[]> =>
-      orm
-        .select()
-        .from(members)
-        .where(
-          and(
-            eq(members.channelId, channelId),
-            isNull(members.leftAt),
-            afterUserId === null ? undefined : gt(members.userId, afterUserId),
-          ),
-        )
-        .orderBy(asc(members.userId))
-        .limit(first),
+    /** Pages of members, one for each request: in the order of their ids, after one of them. */
+    async list(requests: readonly MembersRequest[]): Promise<MemberRow[][]> {
+      const rows = await database.run<RawMember & { nth: number }>(
+        `/* members */ select wanted.nth::int, m.*
+         from unnest($1::bigint[], $2::int[], $3::bigint[]) with ordinality as wanted (channel_id, size, after_id, nth)
+         cross join lateral (
+           select * from members
+           where channel_id = wanted.channel_id and user_id > wanted.after_id and left_at is null
+           order by user_id limit wanted.size
+         ) m
+         order by wanted.nth, m.user_id`,
+        [
+          requests.map((request) => request.channelId),
+          requests.map((request) => request.first),
+          // All ids are positive.
+          requests.map((request) => request.afterUserId ?? '0'),
+        ],
+      )
+      return pagesOf(requests, rows, toMemberRow)
+    },
 
     /** Sets how much the viewer is told of a channel; an absent field keeps what is there. */
     async setNotifications(
@@ -160,7 +171,7 @@ export function createMembersService({ database, announce, limits }: Deps) {
       channelId: string,
       input: { level?: MemberRow['notificationLevel'] | null | undefined; mutedUntil?: Date | null | undefined },
     ): Promise<void> {
-      await accessChannel(orm, viewerId, channelId, 'read')
+      await accessChannel(orm, viewerId, channelId, 'read', 'input.channelId')
       const set = {
         ...(input.level === undefined ? {} : { notificationLevel: input.level ?? ('ALL' as const) }),
         ...(input.mutedUntil === undefined ? {} : { mutedUntil: input.mutedUntil }),

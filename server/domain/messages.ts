@@ -1,13 +1,15 @@
 import { createHash, randomUUID } from 'node:crypto'
-import { and, eq, inArray, isNull } from 'drizzle-orm'
+import { and, eq, isNull, sql } from 'drizzle-orm'
 import { members, mentions, messages, reactions, usernames } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, forbidden, notFound, unavailable } from '../errors.ts'
 import { mentionCandidates } from '../lib/mentions.ts'
+import { isOneOf } from '../lib/sql.ts'
 import { checkText, maxContentLength } from '../lib/text.ts'
 import { changeChannel, type LockedChannel } from '../message-store/channel-lock.ts'
-import { type MessageKind, type MessageRow, type RawMessage, toMessageRow } from '../message-store/rows.ts'
+import { type ChannelRow, type MessageKind, type MessageRow, type RawMessage, toMessageRow } from '../message-store/rows.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
 import type { Deps } from './deps.ts'
+import { createPostingRights } from './posting-rights.ts'
 
 /** A message is known by where it is and which it is. */
 export type MessageKey = { channelId: string; messageId: string }
@@ -38,6 +40,7 @@ const maxAuthorisations = 5
 /** Sending, editing and deleting. */
 export function createMessagesService({ database, sends, announce }: Deps) {
   const { orm } = database
+  const rights = createPostingRights(orm)
 
   /** Who of the channel's members is named in the text; nobody twice, in the order of their ids. */
   async function findMentions(channelId: string, content: string): Promise<string[]> {
@@ -51,31 +54,32 @@ export function createMessagesService({ database, sends, announce }: Deps) {
         members,
         and(eq(members.channelId, channelId), eq(members.userId, usernames.userId), isNull(members.leftAt)),
       )
-      .where(inArray(usernames.key, keys))
+      .where(sql`${usernames.key} = any (${sql.param(keys)}::text[])`)
     const byKey = new Map(rows.map((row) => [row.key, row.userId]))
     const found = candidates.map((choices) => choices.find((key) => byKey.has(key)))
     return [...new Set(found.flatMap((key) => (key === undefined ? [] : [byKey.get(key)!])))].toSorted()
   }
 
-  async function findMessage({ channelId, messageId }: MessageKey): Promise<MessageRow> {
+  /** A message, named by the input at `field`; throws NOT_FOUND where there is none. */
+  async function findMessage({ channelId, messageId }: MessageKey, field: string): Promise<MessageRow> {
     const [message] = await orm
       .select()
       .from(messages)
       .where(and(eq(messages.channelId, channelId), eq(messages.id, messageId)))
-    if (message === undefined) throw notFound('message')
+    if (message === undefined) throw notFound('message', field)
     return message
   }
 
   async function checkReply(channelId: string, replyTo: MessageKey | null | undefined): Promise<string | null> {
     if (replyTo == null) return null
     if (replyTo.channelId !== channelId) throw badInput('A reply stays in the channel.', 'input.replyToId')
-    return (await findMessage(replyTo)).id
+    return (await findMessage(replyTo, 'input.replyToId')).id
   }
 
-  /** Runs `work` on a message whose channel is locked, and announces what it changed. */
+  /** Runs `work` on a message, named by the input at `field`, whose channel is locked; announces what it changed. */
   async function changeMessage<Result>(
-    viewerId: string,
     key: MessageKey,
+    field: string,
     work: (channel: LockedChannel, message: MessageRow) => Promise<Result>,
   ): Promise<Result> {
     const done = await changeChannel(database, key.channelId, async (channel) => {
@@ -83,10 +87,10 @@ export function createMessagesService({ database, sends, announce }: Deps) {
         .select()
         .from(messages)
         .where(and(eq(messages.channelId, key.channelId), eq(messages.id, key.messageId)))
-      if (message === undefined) throw notFound('message')
+      if (message === undefined) throw notFound('message', field)
       return work(channel, message)
     })
-    if (done === null) throw notFound('message')
+    if (done === null) throw notFound('message', field)
     announce.channel(done.changes)
     return done.result
   }
@@ -104,7 +108,7 @@ export function createMessagesService({ database, sends, announce }: Deps) {
       const kind = input.kind ?? 'USER'
       const key = input.idempotencyKey ?? randomUUID()
       for (let attempt = 0; attempt < maxAuthorisations; attempt++) {
-        const { channel } = await accessChannel(orm, viewerId, channelId, 'post')
+        const membershipVersion = await rights.check(viewerId, channelId)
         const content = checkText(input.content, 'A message', 'input.content', maxContentLength)
         if (key.length > maxKeyLength || key === '' || !/^[\x20-\x7e]+$/.test(key)) {
           throw badInput(`An idempotency key has 1 to ${maxKeyLength} ASCII characters.`, 'input.idempotencyKey')
@@ -112,7 +116,7 @@ export function createMessagesService({ database, sends, announce }: Deps) {
         const replyToId = await checkReply(channelId, input.replyTo)
         const mentionIds = await findMentions(channelId, content)
         const bodyHash = createHash('sha256').update(JSON.stringify([kind, content, replyToId])).digest('hex')
-        const outcome = await sends.send(channelId, channel.membershipVersion, {
+        const outcome = await sends.send(channelId, membershipVersion, {
           authorId: viewerId,
           key,
           bodyHash,
@@ -121,7 +125,10 @@ export function createMessagesService({ database, sends, announce }: Deps) {
           replyToId,
           mentionIds,
         })
-        if (outcome === 'moved') continue
+        if (outcome === 'moved') {
+          rights.forget(viewerId, channelId)
+          continue
+        }
         if (outcome.outcome !== 'conflict') return outcome.message
         throw conflict('This key was used for another message.', 'input.idempotencyKey')
       }
@@ -130,13 +137,14 @@ export function createMessagesService({ database, sends, announce }: Deps) {
 
     /** Replaces what a message says. Only its author may, and only what was written, not what the system says. */
     async edit(viewerId: string, key: MessageKey, newContent: string): Promise<MessageRow> {
-      await accessChannel(orm, viewerId, key.channelId, 'editOwn')
+      const field = 'input.messageId'
+      await accessChannel(orm, viewerId, key.channelId, 'editOwn', field)
       const content = checkText(newContent, 'A message', 'input.content', maxContentLength)
       const mentionIds = await findMentions(key.channelId, content)
-      return changeMessage(viewerId, key, async (channel, message) => {
+      return changeMessage(key, field, async (channel, message) => {
         await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'editOwn')
         if (message.authorId !== viewerId) throw forbidden('Only its author may edit a message.')
-        if (message.deletedAt !== null) throw conflict('The message has been deleted.', 'input.messageId')
+        if (message.deletedAt !== null) throw conflict('The message has been deleted.', field)
         if (message.kind !== 'USER' && message.kind !== 'ACTION') throw forbidden('This message cannot be edited.')
         if (message.content === content) return message
         await replaceMentions(channel, message, mentionIds)
@@ -149,8 +157,8 @@ export function createMessagesService({ database, sends, announce }: Deps) {
      * changes nothing.
      */
     async delete(viewerId: string, key: MessageKey): Promise<MessageRow> {
-      await accessChannel(orm, viewerId, key.channelId, 'read')
-      return changeMessage(viewerId, key, async (channel, message) => {
+      await accessChannel(orm, viewerId, key.channelId, 'read', 'messageId')
+      return changeMessage(key, 'messageId', async (channel, message) => {
         const own = message.authorId === viewerId
         await authoriseLocked(channel.tx.orm, channel.row, viewerId, own ? 'deleteOwn' : 'deleteAny')
         if (message.kind !== 'USER' && message.kind !== 'ACTION') throw forbidden('This message cannot be deleted.')
@@ -180,10 +188,10 @@ export function createMessagesService({ database, sends, announce }: Deps) {
       return rows.map(toMessageRow)
     },
 
-    /** A message that the viewer may read; throws NOT_FOUND or FORBIDDEN. */
-    async access(viewerId: string, key: MessageKey): Promise<MessageRow> {
-      await accessChannel(orm, viewerId, key.channelId, 'read')
-      return findMessage(key)
+    /** A message that the viewer may read, with its channel; throws NOT_FOUND or FORBIDDEN. */
+    async access(viewerId: string, key: MessageKey): Promise<{ message: MessageRow; channel: ChannelRow }> {
+      const { channel } = await accessChannel(orm, viewerId, key.channelId, 'read', 'messageId')
+      return { message: await findMessage(key, 'messageId'), channel }
     },
   }
 }
@@ -192,7 +200,7 @@ async function replaceMentions(channel: LockedChannel, message: MessageRow, ment
   const { orm } = channel.tx
   const here = and(eq(mentions.channelId, message.channelId), eq(mentions.seq, message.seq))
   if (message.mentionIds.length > 0) {
-    await orm.delete(mentions).where(and(here, inArray(mentions.userId, message.mentionIds)))
+    await orm.delete(mentions).where(and(here, isOneOf(mentions.userId, message.mentionIds)))
   }
   if (mentionIds.length === 0) return
   const { channelId, seq, id: messageId } = message

@@ -26,7 +26,7 @@ export type Action = (typeof actions)[number]
  * Who may do what, in which kind of channel: the letters of those who may. O owner, A admin, M member, - anybody else.
  *
  * `see` is the channel itself, its name and size; `read` is what is said in it and who its members are. Removing
- * somebody and giving roles need a higher role than the other's, besides: `outranks`.
+ * somebody needs a higher role than theirs, besides: `outranks`.
  */
 export const permissions: Record<Action, Record<ChannelKind, string>> = {
   see: { DIRECT: 'M', GROUP: 'OAM', PUBLIC: 'OAM-' },

@@ -1,5 +1,6 @@
-import { eq, inArray } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import { users } from '../../drizzle/tables/index.ts'
+import { isOneOf } from '../lib/sql.ts'
 import { checkText } from '../lib/text.ts'
 import type { Deps } from './deps.ts'
 
@@ -24,7 +25,9 @@ export function createPresenceService({ database, announce }: Deps, options = { 
   async function leave(userId: string) {
     leaving.delete(userId)
     connections.delete(userId)
-    await orm.update(users).set({ lastActiveAt: new Date() }).where(eq(users.id, userId))
+    // Who hides is not given away by when they were last there.
+    const seenNow = sql`case when ${users.presenceStatus} = 'OFFLINE' then ${users.lastActiveAt} else now() end`
+    await orm.update(users).set({ lastActiveAt: seenNow }).where(eq(users.id, userId))
     announce.presence(userId)
   }
 
@@ -57,6 +60,8 @@ export function createPresenceService({ database, announce }: Deps, options = { 
         .update(users)
         .set({
           presenceStatus: status === 'ONLINE' ? null : status,
+          // To the others it looks as if they left now.
+          ...(status === 'OFFLINE' ? { lastActiveAt: new Date() } : {}),
           // An absent text keeps what is there.
           ...(statusText === undefined ? {} : { presenceText: text }),
         })
@@ -79,7 +84,7 @@ export function createPresenceService({ database, announce }: Deps, options = { 
                 lastActiveAt: users.lastActiveAt,
               })
               .from(users)
-              .where(inArray(users.id, [...visible]))
+              .where(isOneOf(users.id, [...visible]))
       const known = new Map(
         rows.map((row): [string, Presence] => {
           const connected = connections.has(row.id)

@@ -18,12 +18,28 @@ const maxEmoji = 50
 /** Who reacted is listed up to here; beyond it the count is enough. */
 export const maxReactors = 100
 
-/** One grapheme that is an emoji: flags, families and skin tones are several code points and one picture. */
-const emojiShape = /^(\p{RGI_Emoji}|\p{Emoji_Presentation}|\p{Extended_Pictographic}\ufe0f?)$/v
+/** UTF-16 units of an emoji; the longest that there is, a kissing couple in two skin tones, has 15. */
+const maxEmojiLength = 64
 
-function checkEmoji(emoji: string): string {
-  if (emoji.length > 64 || !emojiShape.test(emoji)) throw badInput('A reaction is one emoji.', 'emoji')
-  return emoji
+/**
+ * One picture that all systems know: flags, families and skin tones are several code points. Code points that are set
+ * aside for pictures to come are in it too, so that nobody has to wait for this server to learn of them.
+ */
+const emojiShape = /^(?:\p{RGI_Emoji}|[\p{Extended_Pictographic}&&\p{Unassigned}])$/v
+
+/** Characters that are drawn as text unless U+FE0F follows, or a skin tone. */
+const drawnAsText = /[\p{Emoji}--\p{Emoji_Presentation}](?!\p{Emoji_Modifier})/gv
+
+/**
+ * An emoji as it is stored. Keyboards differ in where they leave U+FE0F out, and what looks the same must count as the
+ * same. Throws BAD_USER_INPUT for what is no emoji, or more than one.
+ */
+function checkEmoji(text: string): string {
+  if (text.length <= maxEmojiLength) {
+    const emoji = text.replaceAll('\ufe0f', '').replace(drawnAsText, '$&\ufe0f')
+    if (emojiShape.test(emoji)) return emoji
+  }
+  throw badInput('A reaction is one emoji.', 'emoji')
 }
 
 /** Reactions: each member gives each emoji once. */
@@ -31,10 +47,10 @@ export function createReactionsService({ database }: Deps, messages: MessagesSer
   const { orm } = database
 
   /** Adds or removes under the channel's lock; what is so already changes nothing. */
-  async function react(viewerId: string, key: MessageKey, emoji: string, wanted: boolean): Promise<MessageRow> {
-    await accessChannel(orm, viewerId, key.channelId, 'react')
-    checkEmoji(emoji)
-    return messages.changeMessage(viewerId, key, async (channel, message) => {
+  async function react(viewerId: string, key: MessageKey, given: string, wanted: boolean): Promise<MessageRow> {
+    await accessChannel(orm, viewerId, key.channelId, 'react', 'messageId')
+    const emoji = checkEmoji(given)
+    return messages.changeMessage(key, 'messageId', async (channel, message) => {
       const tx = channel.tx.orm
       await authoriseLocked(tx, channel.row, viewerId, 'react')
       if (message.deletedAt !== null) throw conflict('The message has been deleted.', 'messageId')

@@ -23,7 +23,8 @@ export function createReadStateService({ database, announce }: Deps) {
       }
     })
     noted.forEach(announce.account)
-    if (moved !== null) announce.signal(channelId, { type: 'read', userId: viewerId, lastReadSeq: moved })
+    if (moved === null) return
+    announce.signal(channelId, { type: 'read', change: channel.lastChange, userId: viewerId, lastReadSeq: moved })
   }
 
   /** Writes a position under a condition; null where nothing moved. */

@@ -33,7 +33,7 @@ const secretBytes = 32
 
 /** Signing up, in and out. Off where the deployment has its own accounts: `external` names their issuer. */
 export function createSessionsService(
-  { database, snowflakes, announce }: Deps,
+  { database, announce }: Deps,
   users: UsersService,
   options: { tokens: AccessTokens; refreshDays: number; external: boolean },
 ) {
@@ -58,7 +58,8 @@ export function createSessionsService(
   }
 
   async function startSession(user: UserRow): Promise<SignedIn> {
-    const id = snowflakes.next()
+    // Not a Snowflake: whoever could guess the id could make up a token that counts as used, and so end the session.
+    const id = (randomBytes(8).readBigUInt64BE() >> 1n).toString()
     const secret = randomBytes(secretBytes)
     await orm.insert(sessions).values({ userId: user.id, id, secretHash: sha256(secret), expiresAt: expiry() })
     return signedIn(user, id, 0, secret)
@@ -83,8 +84,7 @@ export function createSessionsService(
     async signUp(input: { username: string; password: string; displayName?: string | null }): Promise<SignedIn> {
       checkOwnAccounts()
       const { username, displayName } = checkProfile(input)
-      checkPassword(input.password)
-      const passwordHash = await hash(input.password.normalize('NFC'), argon2)
+      const passwordHash = await hash(checkPassword(input.password), argon2)
       const user = await database.transaction(async (tx) => {
         const created = await users.create(tx.orm, username, { displayName })
         if (created === null) throw conflict('This username is taken.', 'input.username')
@@ -98,11 +98,10 @@ export function createSessionsService(
     async signIn(input: { username: string; password: string }): Promise<SignedIn> {
       checkOwnAccounts()
       const wrong = () => unauthenticated('The username or the password is wrong.')
-      const password = input.password.slice(0, maxPasswordLength + 1).normalize('NFC')
-      const user = await users.findByUsername(input.username.slice(0, 64))
+      const user = await users.findByUsername(input.username)
       const [known] =
         user === null ? [] : await orm.select().from(credentials).where(eq(credentials.userId, user.id))
-      if (!(await verify(known?.passwordHash ?? (await decoy()), password)) || user === null || known === undefined) {
+      if (!(await verify(known?.passwordHash ?? (await decoy()), normalPassword(input.password))) || user === null || known === undefined) {
         throw wrong()
       }
       return startSession(user)
@@ -167,8 +166,8 @@ export function createSessionsService(
     async authenticate(token: string): Promise<Viewer> {
       const claims = await tokens.verify(token)
       if (!('identity' in claims)) return claims
-      const user = await users.findOrCreateByIdentity(claims.identity)
-      return { userId: user.id, sessionId: null, expiresAt: claims.expiresAt }
+      const userId = await users.findOrCreateByIdentity(claims.identity)
+      return { userId, sessionId: null, expiresAt: claims.expiresAt }
     },
   }
 }
@@ -179,23 +178,25 @@ const sha256 = (secret: Uint8Array): Uint8Array => createHash('sha256').update(s
 let decoyHash: Promise<string> | null = null
 const decoy = () => (decoyHash ??= hash(randomBytes(16), argon2))
 
-function checkPassword(password: string) {
-  if (password.length < minPasswordLength || password.length > maxPasswordLength) {
-    throw badInput(
-      `A password has ${minPasswordLength} to ${maxPasswordLength} characters.`,
-      'input.password',
-    )
+/** Another keyboard may write the same letters in another form. What is cut off is too long for any password. */
+const normalPassword = (password: string) => password.slice(0, 4 * (maxPasswordLength + 1)).normalize('NFC')
+
+function checkPassword(password: string): string {
+  const normal = normalPassword(password)
+  if (normal.length < minPasswordLength || normal.length > maxPasswordLength) {
+    throw badInput(`A password has ${minPasswordLength} to ${maxPasswordLength} characters.`, 'input.password')
   }
+  if (!normal.isWellFormed()) throw badInput('This password cannot be typed again.', 'input.password')
+  return normal
 }
+
+/** Snowflakes and session ids have 63 bits. */
+const isId = (digits: string) => BigInt(digits) < 1n << 63n
 
 function parseRefreshToken(token: string) {
   const parts = /^(\d{1,19})\.(\d{1,19})\.(\d{1,9})\.([\w-]{43})$/.exec(token)
   if (parts === null) return null
-  const [, userId, sessionId, generation, secret] = parts as unknown as string[]
-  return {
-    userId: userId!,
-    sessionId: sessionId!,
-    generation: Number(generation),
-    secret: Buffer.from(secret!, 'base64url'),
-  }
+  const [, userId, sessionId, generation, secret] = parts as unknown as [string, string, string, string, string]
+  if (!isId(userId) || !isId(sessionId)) return null
+  return { userId, sessionId, generation: Number(generation), secret: Buffer.from(secret, 'base64url') }
 }

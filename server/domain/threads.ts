@@ -1,13 +1,16 @@
-import { and, asc, eq, gt, sql } from 'drizzle-orm'
-import { messages, threads } from '../../drizzle/tables/index.ts'
+import { sql } from 'drizzle-orm'
+import { threads } from '../../drizzle/tables/index.ts'
 import { badInput } from '../errors.ts'
-import type { MessageRow } from '../message-store/rows.ts'
-import { accessChannel } from './access.ts'
+import { pagesOf } from '../lib/sql.ts'
+import { type MessageRow, type RawMessage, toMessageRow } from '../message-store/rows.ts'
 import { messageArrays, type MessageKey, type MessagesService, wantedMessages } from './messages.ts'
 import type { Deps } from './deps.ts'
 
 /** The viewer's place among the replies to one message. */
 export type ThreadState = { messageId: string; lastReadSeq: number; unreadCount: number }
+
+/** A page of the replies to a message. */
+export type RepliesRequest = MessageKey & { first: number; afterSeq: number }
 
 export type ThreadsService = ReturnType<typeof createThreadsService>
 
@@ -15,14 +18,26 @@ export type ThreadsService = ReturnType<typeof createThreadsService>
 export function createThreadsService({ database }: Deps, service: MessagesService) {
   const { orm } = database
   return {
-    /** Replies to a message in order, after the one of seq `afterSeq`. */
-    replies: ({ channelId, messageId }: MessageKey, first: number, afterSeq: number): Promise<MessageRow[]> =>
-      orm
-        .select()
-        .from(messages)
-        .where(and(eq(messages.channelId, channelId), eq(messages.replyToId, messageId), gt(messages.seq, afterSeq)))
-        .orderBy(asc(messages.seq))
-        .limit(first),
+    /** Pages of replies, one for each request: in order, after the one of seq `afterSeq`. */
+    async replies(requests: readonly RepliesRequest[]): Promise<MessageRow[][]> {
+      const rows = await database.run<RawMessage & { nth: number }>(
+        `/* replies */ select wanted.nth::int, m.*
+         from unnest($1::bigint[], $2::bigint[], $3::int[], $4::int[])
+           with ordinality as wanted (channel_id, message_id, size, after_seq, nth)
+         cross join lateral (
+           select * from messages
+           where channel_id = wanted.channel_id and reply_to_id = wanted.message_id and seq > wanted.after_seq
+           order by seq limit wanted.size
+         ) m
+         order by wanted.nth, m.seq`,
+        [
+          ...messageArrays(requests),
+          requests.map((request) => request.first),
+          requests.map((request) => request.afterSeq),
+        ],
+      )
+      return pagesOf(requests, rows, toMessageRow)
+    },
 
     /** The viewer's place among the replies to these messages; those not followed are left out. */
     async states(userId: string, keys: readonly MessageKey[]): Promise<ThreadState[]> {
@@ -44,8 +59,7 @@ export function createThreadsService({ database }: Deps, service: MessagesServic
 
     /** Notes that the viewer has read the replies up to `seq`; never moves backwards. Reading begins to follow. */
     async markRead(viewerId: string, key: MessageKey, seq: number): Promise<MessageRow> {
-      const { channel } = await accessChannel(orm, viewerId, key.channelId, 'read')
-      const message = await service.access(viewerId, key)
+      const { message, channel } = await service.access(viewerId, key)
       if (seq < 0) throw badInput('A seq is not negative.', 'seq')
       const lastReadSeq = Math.min(seq, channel.lastSeq)
       await orm

@@ -7,8 +7,8 @@ export type TypingService = ReturnType<typeof createTypingService>
 export function createTypingService({ database, announce }: Deps) {
   return {
     async set(viewerId: string, channelId: string, typing: boolean): Promise<void> {
-      await accessChannel(database.orm, viewerId, channelId, 'post')
-      announce.signal(channelId, { type: 'typing', userId: viewerId, typing })
+      const { channel } = await accessChannel(database.orm, viewerId, channelId, 'post')
+      announce.signal(channelId, { type: 'typing', change: channel.lastChange, userId: viewerId, typing })
     },
   }
 }

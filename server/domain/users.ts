@@ -1,8 +1,9 @@
-import { eq, inArray, sql } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
 import type { Orm } from '../../drizzle/connection.ts'
 import { identities, usernames, users } from '../../drizzle/tables/index.ts'
 import { badInput, unauthenticated } from '../errors.ts'
-import { checkName, checkUsername, cleanText, usernameKey } from '../lib/text.ts'
+import { isOneOf } from '../lib/sql.ts'
+import { checkName, checkUsername, cleanText, findableKey, firstCodePoints, maxUsernameLength, usernameKey } from '../lib/text.ts'
 import type { Deps } from './deps.ts'
 
 export type UserRow = typeof users.$inferSelect
@@ -18,6 +19,9 @@ export type Identity = {
 }
 
 export type UsersService = ReturnType<typeof createUsersService>
+
+/** Accounts of other systems that are remembered, a few hundred bytes each. */
+const maxSeen = 10_000
 
 /** People and their names. */
 export function createUsersService({ database, snowflakes }: Deps) {
@@ -46,55 +50,66 @@ export function createUsersService({ database, snowflakes }: Deps) {
   /** Makes a user under the nearest name that is free. */
   async function createNear(tx: Orm, wish: string, profile: Parameters<typeof create>[2]): Promise<UserRow> {
     const base = toUsername(wish)
-    for (let attempt = 1; ; attempt++) {
+    for (let attempt = isReserved(base) ? 2 : 1; ; attempt++) {
       // Numbers first, as people do; later at random, so that a crowd of equal names does not walk the whole row.
       const suffix = attempt === 1 ? '' : attempt < 10 ? `-${attempt}` : `-${Math.floor(Math.random() * 1e9)}`
-      const user = await create(tx, base.slice(0, 32 - suffix.length) + suffix, profile)
+      const user = await create(tx, firstCodePoints(base, maxUsernameLength - suffix.length) + suffix, profile)
       if (user !== null) return user
     }
   }
+
+  async function findIdentity(from: Orm, issuer: string, subject: string): Promise<string | null> {
+    const [row] = await from
+      .select({ userId: identities.userId })
+      .from(identities)
+      .where(and(eq(identities.issuer, issuer), eq(identities.subject, subject)))
+    return row?.userId ?? null
+  }
+
+  function createByIdentity({ issuer, subject, username, displayName, avatarUrl }: Identity, account: string) {
+    return database.transaction(async (tx) => {
+      // Two first sights at once: the lock lets the second find what the first has made.
+      await tx.run('select pg_advisory_xact_lock(hashtextextended($1, 0))', [account])
+      const meanwhile = await findIdentity(tx.orm, issuer, subject)
+      if (meanwhile !== null) return meanwhile
+      const profile = { displayName: toDisplayName(displayName ?? username), avatarUrl: avatarUrl ?? null }
+      const user = await createNear(tx.orm, username, profile)
+      await tx.orm.insert(identities).values({ issuer, subject, userId: user.id })
+      return user.id
+    })
+  }
+
+  /** Whom accounts of other systems stand for, as far as they were seen lately: that never changes. */
+  const seen = new Map<string, string>()
 
   return {
     create,
 
     /** These users by id, in no order; who does not exist is left out. */
-    findMany: (ids: readonly string[]): Promise<UserRow[]> => orm.select().from(users).where(inArray(users.id, [...ids])),
+    findMany: (ids: readonly string[]): Promise<UserRow[]> => orm.select().from(users).where(isOneOf(users.id, ids)),
 
     /** The user of this name, whatever its case. */
     async findByUsername(username: string): Promise<UserRow | null> {
+      const key = findableKey(username)
+      if (key === null) return null
       const [row] = await orm
         .select({ user: users })
         .from(usernames)
         .innerJoin(users, eq(users.id, usernames.userId))
-        .where(eq(usernames.key, usernameKey(username)))
+        .where(eq(usernames.key, key))
       return row?.user ?? null
     },
 
-    /** The user that another system's account stands for, made on first sight. */
-    async findOrCreateByIdentity(identity: Identity): Promise<UserRow> {
-      const known = async (from: Orm) => {
-        const [row] = await from
-          .select({ user: users })
-          .from(identities)
-          .innerJoin(users, eq(users.id, identities.userId))
-          .where(sql`${identities.issuer} = ${identity.issuer} and ${identities.subject} = ${identity.subject}`)
-        return row?.user ?? null
-      }
-      const found = await known(orm)
-      if (found !== null) return found
-      return database.transaction(async (tx) => {
-        // Two first sights at once: the lock lets the second find what the first has made.
-        await tx.run('select pg_advisory_xact_lock(hashtextextended($1, 0))', [`${identity.issuer} ${identity.subject}`])
-        const meanwhile = await known(tx.orm)
-        if (meanwhile !== null) return meanwhile
-        const displayName = cleanText(identity.displayName ?? identity.username).trim().slice(0, 80)
-        const user = await createNear(tx.orm, identity.username, {
-          displayName: displayName === '' ? 'Somebody' : displayName,
-          avatarUrl: identity.avatarUrl ?? null,
-        })
-        await tx.orm.insert(identities).values({ issuer: identity.issuer, subject: identity.subject, userId: user.id })
-        return user
-      })
+    /** The id of the user that another system's account stands for, who is made on first sight. */
+    async findOrCreateByIdentity(identity: Identity): Promise<string> {
+      const { issuer, subject } = identity
+      const account = `${issuer} ${subject}`
+      const remembered = seen.get(account)
+      if (remembered !== undefined) return remembered
+      const userId = (await findIdentity(orm, issuer, subject)) ?? (await createByIdentity(identity, account))
+      if (seen.size >= maxSeen) seen.delete(seen.keys().next().value!)
+      seen.set(account, userId)
+      return userId
     },
 
     /** Changes what others see of the viewer; an absent field keeps what is there, null puts the username. */
@@ -120,23 +135,37 @@ export function createUsersService({ database, snowflakes }: Deps) {
 
 /** The username nearest to a name from elsewhere: what is not allowed in one becomes an underscore. */
 export function toUsername(name: string): string {
-  const spelt = name
+  // The first of a very long name is enough, and all of it would take long to normalise.
+  const spelt = firstCodePoints(name.trim(), 8 * maxUsernameLength)
     .normalize('NFC')
-    .replaceAll(/[^\p{L}\p{M}\p{N}._-]+/gu, '_')
+    .replaceAll(/[[^\p{L}\p{M}\p{N}._\-]\p{Default_Ignorable_Code_Point}]+/gv, '_')
     .replace(/^[^\p{L}\p{N}]+/u, '')
-    .slice(0, 32)
   try {
-    return checkUsername(spelt, 'username')
+    return checkUsername(firstCodePoints(spelt, maxUsernameLength), 'username')
   } catch {
     return 'user'
   }
 }
+
+/** The display name nearest to a name from elsewhere: one line, without what cannot be shown. */
+export function toDisplayName(name: string): string {
+  const line = firstCodePoints(cleanText(name).replaceAll(/\s+/g, ' ').trim(), 80)
+  try {
+    return checkName(line, 'A display name', 'displayName')
+  } catch {
+    return 'Somebody'
+  }
+}
+
+/** Names that mean everybody, and are nobody's. */
+const reserved = new Set(['here', 'channel', 'everyone', 'all'])
+const isReserved = (username: string) => reserved.has(usernameKey(username))
 
 /** Usernames and display names for a new account; throws BAD_USER_INPUT. */
 export function checkProfile(input: { username: string; displayName?: string | null | undefined }) {
   const username = checkUsername(input.username, 'input.username')
   const displayName =
     input.displayName == null ? username : checkName(input.displayName, 'A display name', 'input.displayName')
-  if (/^(here|channel|everyone|all)$/i.test(username)) throw badInput('This name is reserved.', 'input.username')
+  if (isReserved(username)) throw badInput('This name is reserved.', 'input.username')
   return { username, displayName }
 }

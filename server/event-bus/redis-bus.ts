@@ -1,6 +1,12 @@
 import { Redis } from 'ioredis'
 import type { EventBus } from './event-bus.ts'
 
+/** A Redis that has not answered a command for so long is taken for gone, and its connection is dropped. Milliseconds. */
+const silenceMs = 2_000
+
+/** How often each connection is asked for a sign of life: who only listens would not notice a peer that has vanished. */
+const heartbeatMs = 3_000
+
 /**
  * The bus of many replicas on one Redis. Two connections, as Redis wants it: one that listens, one that publishes.
  * With Redis away nothing waits: publishing fails at once and streams go on by comparing heads.
@@ -13,9 +19,13 @@ export function createRedisBus(options: {
 }): EventBus {
   const settings = {
     enableOfflineQueue: false,
-    maxRetriesPerRequest: 1,
-    commandTimeout: 2_000,
-    connectTimeout: 2_000,
+    // What was under way when a connection broke may have arrived: sending it again would deliver it twice.
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    commandTimeout: silenceMs,
+    connectTimeout: silenceMs,
+    // Without it a frozen Redis would be written to for as long as memory lasts.
+    socketTimeout: silenceMs,
     retryStrategy: (attempt: number) => Math.min(50 * 2 ** attempt, 1_000),
   }
   const publisher = new Redis(options.url, settings)
@@ -26,12 +36,25 @@ export function createRedisBus(options: {
   publisher.on('error', options.onError)
   listener.on('error', options.onError)
   listener.on('message', (topic: string, payload: string) => {
-    for (const handler of topics.get(topic)?.handlers ?? []) handler(payload)
+    for (const handler of topics.get(topic)?.handlers ?? []) {
+      // Whoever else publishes to this Redis may publish anything: it must not end the process.
+      try {
+        handler(payload)
+      } catch (error) {
+        options.onError(error as Error)
+      }
+    }
   })
   listener.on('ready', () => {
     const listening = topics.size === 0 ? Promise.resolve() : listener.subscribe(...topics.keys())
     listening.then(() => gapHandlers.forEach((handler) => handler()), options.onError)
   })
+
+  const heartbeat = setInterval(() => {
+    // Who does not answer is disconnected by `socketTimeout`; there is nothing else to do about it.
+    for (const redis of [publisher, listener]) if (redis.status === 'ready') redis.ping().catch(() => {})
+  }, heartbeatMs)
+  heartbeat.unref()
 
   return {
     publish(topic, payload) {
@@ -61,6 +84,7 @@ export function createRedisBus(options: {
     onGap: (handler) => void gapHandlers.add(handler),
     isUp: () => listener.status === 'ready' && publisher.status === 'ready',
     async close() {
+      clearInterval(heartbeat)
       publisher.disconnect()
       listener.disconnect()
     },

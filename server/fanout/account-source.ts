@@ -10,6 +10,7 @@ export type AccountItem = AccountChange & { seq: number }
 export const accountSource = (database: Database): Source<AccountItem> => ({
   topic: topics.account,
   decode: (payload) => [{ ...(JSON.parse(payload) as AccountChange), seq: 0 }],
+  size: () => 0,
 
   async heads(ids) {
     const rows = await database.run<{ user_id: string; last_change: number | null }>(

@@ -22,5 +22,6 @@ export const channelSource = (database: Database): Source<Change> => ({
   topic: topics.channel,
   decode: (payload) => JSON.parse(payload, revive) as Change[] | null,
   heads: async (ids) => (await heads(database, ids)).map((head) => ({ id: head.channelId, ...head })),
-  since: (id, after, limit, userId) => changesSince(database, id, after, limit, userId),
+  since: (id, after, limit, userId, catchUp) => changesSince(database, id, after, limit, userId, catchUp),
+  size: (change) => (change.type === 'message' ? change.message.content.length : 0),
 })

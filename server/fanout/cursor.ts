@@ -11,16 +11,19 @@ export function encodeCursor(cursor: Cursor): string {
   return Buffer.from([prefixes[cursor.kind], ...numbers].join('.')).toString('base64url')
 }
 
+/** Thirteen digits hold every Snowflake, six every number that Postgres counts with. */
+const shape = /^([ca])\.([0-9a-z]{1,13})\.([0-9a-z]{1,6})\.([0-9a-z]{1,6})$/
+
 /** Reads a cursor; null where it is none that was ever given out. */
 export function decodeCursor(text: string): Cursor | null {
-  const parts = /^([ca])\.([0-9a-z]{1,12})\.([0-9a-z]{1,6})\.([0-9a-z]{1,6})$/.exec(
-    Buffer.from(text, 'base64url').toString('latin1'),
-  )
+  const parts = shape.exec(Buffer.from(text, 'base64url').toString('latin1'))
   if (parts === null) return null
-  const [, prefix, id, change, seq] = parts as unknown as [string, 'a' | 'c', string, string, string]
-  let snowflake = 0n
-  for (const digit of id) snowflake = snowflake * 36n + BigInt(Number.parseInt(digit, 36))
+  const [, prefix, digits, change, seq] = parts as unknown as [string, 'a' | 'c', string, string, string]
+  let id = 0n
+  for (const digit of digits) id = id * 36n + BigInt(Number.parseInt(digit, 36))
   const position = { change: Number.parseInt(change, 36), seq: Number.parseInt(seq, 36) }
-  if (Math.max(position.change, position.seq) > 0x7fff_ffff) return null
-  return { kind: prefix === 'c' ? 'channel' : 'account', id: snowflake.toString(), ...position }
+  if (id >= 1n << 63n || Math.max(position.change, position.seq) > 0x7fff_ffff) return null
+  const cursor: Cursor = { kind: prefix === 'c' ? 'channel' : 'account', id: id.toString(), ...position }
+  // Base64 passes over what it does not know, and numbers over zeros before them: one cursor has one spelling.
+  return encodeCursor(cursor) === text ? cursor : null
 }

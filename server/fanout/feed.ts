@@ -1,4 +1,5 @@
 import type { EventBus } from '../event-bus/event-bus.ts'
+import { createCatchUp } from '../message-store/catch-up.ts'
 import type { Position } from '../message-store/changes.ts'
 import type { Item, Source } from './source.ts'
 
@@ -14,12 +15,21 @@ const missedAtOnce = 200
 /** Nobody in particular reads for a feed: who may see what is the reader's affair. */
 const nobody = '0'
 
+/** Somebody's hold of a feed. */
+export type Attached = {
+  /** The last change that was handed out. */
+  position(): Position
+  /** Asks the store for this change at once, unless it has been handed out: somebody knows that it is there. */
+  lookFor(change: number): void
+  detach(): void
+}
+
 export type Feeds<T extends Item> = {
   /**
-   * Listens to the stream `id`. Resolves with where the stream stands; from there on `listener` gets every change
-   * once, in order, without a gap. Null where there is no such stream.
+   * Listens to the stream `id`. Once this has resolved, `listener` gets every change after `position()`, once, in
+   * order, without a gap. Null where there is no such stream; rejects where the store cannot be asked.
    */
-  attach(id: string, listener: (changes: T[]) => void): Promise<{ position: Position; detach: () => void } | null>
+  attach(id: string, listener: (changes: T[]) => void): Promise<Attached | null>
   /** How many streams are watched. */
   size(): number
   close(): void
@@ -33,7 +43,7 @@ type Feed<T> = {
   /** Resolves once the position is known; false where there is no such stream. */
   ready: Promise<boolean>
   unsubscribe: () => void
-  /** The newest change this replica has heard of; beyond `position`, something is missing. */
+  /** The newest change this replica has heard of since it last asked the store; beyond `position`, some are missing. */
   heard: number
   reading: boolean
 }
@@ -65,17 +75,19 @@ export function createFeeds<T extends Item>(options: {
   async function readMissed(feed: Feed<T>): Promise<void> {
     if (feed.reading) return
     feed.reading = true
+    const catchUp = createCatchUp(feed.position.change)
     try {
-      do {
-        const { heard } = feed
-        const page = await source.since(feed.id, feed.position, missedAtOnce, nobody)
-        if (page === null) return
+      let complete = false
+      while (!complete || feed.heard > feed.position.change) {
+        // What was heard of before the store is asked, and is not in it, does not exist: the store is right. What is
+        // heard of from here on may be committed after it has looked, and makes it look once more.
+        feed.heard = 0
+        const page = await source.since(feed.id, feed.position, missedAtOnce, nobody, catchUp)
+        if (page === null || feeds.get(feed.id) !== feed) return
         options.onMissed?.(page.changes.length)
         deliver(feed, page.changes, page.position)
-        // What was heard of before the store was asked, and is not in it, does not exist: the store is right. What was
-        // heard of since may have been committed since, and is asked for once more.
-        if (page.complete && feed.heard === heard) feed.heard = feed.position.change
-      } while (feed.heard > feed.position.change && feeds.get(feed.id) === feed)
+        complete = page.complete
+      }
     } catch (error) {
       // The next comparison of heads tries again.
       onError(error)
@@ -84,23 +96,31 @@ export function createFeeds<T extends Item>(options: {
     }
   }
 
+  function lookFor(feed: Feed<T>, change: number) {
+    feed.heard = Math.max(feed.heard, change)
+    if (feed.heard > feed.position.change) void readMissed(feed)
+  }
+
+  /** What was published; null also where it cannot be read, as while replicas of two versions run. */
+  function decode(payload: string): T[] | null {
+    try {
+      return source.decode(payload)
+    } catch (error) {
+      onError(error)
+      return null
+    }
+  }
+
   function hear(feed: Feed<T>, payload: string) {
-    const changes = source.decode(payload)
-    if (changes === null) {
-      feed.heard = Math.max(feed.heard, feed.position.change + 1)
-      void readMissed(feed)
-      return
-    }
+    const changes = decode(payload)
+    // Which change it was is not known: the store is asked, whatever was heard of before.
+    if (changes === null) return lookFor(feed, Number.POSITIVE_INFINITY)
     const fresh = changes.filter((change) => change.change > feed.position.change)
-    const last = fresh.at(-1)
-    if (last === undefined) return
-    const contiguous = fresh[0]!.change === feed.position.change + 1 && last.change - fresh[0]!.change === fresh.length - 1
-    if (contiguous && !feed.reading) {
-      deliver(feed, fresh, { change: last.change, seq: last.seq })
-      return
-    }
-    feed.heard = Math.max(feed.heard, last.change)
-    void readMissed(feed)
+    const [first, last] = [fresh[0], fresh.at(-1)]
+    if (first === undefined || last === undefined) return
+    const isNext = first.change === feed.position.change + 1 && last.change - first.change === fresh.length - 1
+    if (isNext && !feed.reading) deliver(feed, fresh, { change: last.change, seq: last.seq })
+    else lookFor(feed, last.change)
   }
 
   function open(id: string): Feed<T> {
@@ -140,9 +160,7 @@ export function createFeeds<T extends Item>(options: {
     for (let start = 0; start < watched.length; start += headsAtOnce) {
       for (const head of await source.heads(watched.slice(start, start + headsAtOnce))) {
         const feed = feeds.get(head.id)
-        if (feed === undefined || feed.reading || head.change <= feed.position.change) continue
-        feed.heard = Math.max(feed.heard, head.change)
-        void readMissed(feed)
+        if (feed !== undefined) lookFor(feed, head.change)
       }
     }
     options.onCompared?.(performance.now() - started)
@@ -170,7 +188,9 @@ export function createFeeds<T extends Item>(options: {
         leave(feed)
       }
       try {
-        if (await feed.ready) return { position: feed.position, detach }
+        if (await feed.ready) {
+          return { position: () => feed.position, lookFor: (change) => lookFor(feed, change), detach }
+        }
       } catch (error) {
         detach()
         throw error

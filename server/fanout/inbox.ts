@@ -1,4 +1,4 @@
-import { and, eq, inArray, isNull } from 'drizzle-orm'
+import { and, eq, isNull } from 'drizzle-orm'
 import { members } from '../../drizzle/tables/index.ts'
 import { badInput } from '../errors.ts'
 import { createBell, pullIterator } from '../lib/pull-iterator.ts'
@@ -6,15 +6,19 @@ import type { Change, Position } from '../message-store/changes.ts'
 import type { MemberRow } from '../message-store/rows.ts'
 import type { AccountItem } from './account-source.ts'
 import { decodeCursor } from './cursor.ts'
+import type { Feeds } from './feed.ts'
+import { patiently } from './patience.ts'
 import { openReader, type Reader } from './reader.ts'
+import { createRoom } from './room.ts'
+import type { Item, Source } from './source.ts'
 import { checkNotAhead, dismisses, type StreamDeps } from './streams.ts'
 
 /** What an inbox tells: a change of a channel or of the account, or that all which happened before is told. */
 export type InboxItem =
   | { type: 'change'; change: Change }
   | { type: 'account'; change: AccountItem }
-  /** The viewer's read position has moved with a message of their own; told on the channel's stream. */
-  | { type: 'ownRead'; change: Change }
+  /** The viewer's read position has moved with a message of their own, which comes next; told on the channel's stream. */
+  | { type: 'ownRead'; channelId: string; position: Position }
   | { type: 'synced'; position: Position }
 
 /** Cursors of one inbox: a channel each, and people with more channels than this do not exist. */
@@ -23,17 +27,21 @@ const maxCursors = 10_000
 /** Readers that are opened at once, so that a return after a night does not take every connection to the store. */
 const openedAtOnce = 8
 
+const accountKey = 'account'
+
 /**
  * Everything that concerns one user: the account's stream and those of all their channels, in any order between
- * streams and in order within each. Streams that `after` does not name begin now.
+ * streams and in order within each. Streams that `after` does not name begin now. Throws BAD_USER_INPUT for what is no
+ * cursor of theirs, and CURSOR_EXPIRED for one from the future.
  */
 export async function openInbox(
   deps: StreamDeps,
   viewerId: string,
   after: readonly string[],
 ): Promise<AsyncIterableIterator<InboxItem>> {
-  const from = readCursors(after, viewerId)
+  const held = readCursors(after, viewerId)
   const bell = createBell()
+  const room = createRoom()
   /** Streams that may have something to tell. */
   const ready = new Set<string>()
   const readers = new Map<string, Reader<Change>>()
@@ -41,17 +49,17 @@ export async function openInbox(
   const told: InboxItem[] = []
   let synced = false
   let closed = false
+  const isClosed = () => closed
 
-  const account = await openReader({
-    ...deps.accounts,
-    id: viewerId,
-    userId: viewerId,
-    after: from.account,
-    onReady: () => {
-      ready.add(accountKey)
+  function listen<T extends Item>(stream: { source: Source<T>; feeds: Feeds<T> }, id: string, key: string) {
+    const onReady = () => {
+      ready.add(key)
       bell.ring()
-    },
-  })
+    }
+    return openReader({ ...stream, id, userId: viewerId, room, onReady })
+  }
+
+  const account = await listen(deps.accounts, viewerId, accountKey)
   if (account === null) throw new Error('An account always has a head')
   ready.add(accountKey)
 
@@ -62,29 +70,21 @@ export async function openInbox(
     readers.clear()
   }
 
-  async function follow(channelId: string, position: Position | null): Promise<void> {
-    readers.get(channelId)?.close()
-    readers.delete(channelId)
-    const reader = await openReader({
-      ...deps.channels,
-      id: channelId,
-      userId: viewerId,
-      after: position,
-      onReady: () => {
-        ready.add(channelId)
-        bell.ring()
-      },
-    })
-    if (reader === null) return
-    if (closed) {
-      reader.close()
-      return
-    }
+  /** Listens to a channel. The reader must be told where to begin. */
+  async function follow(channelId: string): Promise<Reader<Change> | null> {
+    const reader = await listen(deps.channels, channelId, channelId)
+    if (reader === null) return null
     readers.set(channelId, reader)
-    ready.add(channelId)
+    if (closed) close()
+    return reader
   }
 
-  const ownMemberships = (channelIds?: readonly string[]): Promise<MemberRow[]> =>
+  function forget(channelId: string) {
+    readers.get(channelId)?.close()
+    readers.delete(channelId)
+  }
+
+  const ownMemberships = (channelId?: string): Promise<MemberRow[]> =>
     deps.database.orm
       .select()
       .from(members)
@@ -92,68 +92,86 @@ export async function openInbox(
         and(
           eq(members.userId, viewerId),
           isNull(members.leftAt),
-          channelIds === undefined ? undefined : inArray(members.channelId, [...channelIds]),
+          channelId === undefined ? undefined : eq(members.channelId, channelId),
         ),
       )
 
   /** Follows what the viewer has joined since it was last looked at, from where they joined. */
   async function followAgain(channelId: string): Promise<void> {
-    const [member] = await ownMemberships([channelId])
-    if (member === undefined || readers.has(channelId)) return
-    await follow(channelId, { change: member.joinedChange, seq: member.joinedSeq })
+    if (readers.has(channelId)) return
+    const reader = await follow(channelId)
+    const [member] = await ownMemberships(channelId).catch((error: unknown) => {
+      forget(channelId)
+      throw error
+    })
+    if (member === undefined) forget(channelId)
+    else reader?.begin({ change: member.joinedChange, seq: member.joinedSeq })
+    ready.add(channelId)
   }
 
   async function stepChannel(channelId: string): Promise<InboxItem | null> {
     const reader = readers.get(channelId)
     if (reader === undefined) return null
-    const step = await reader.step()
+    const position = reader.position()
+    const step = await patiently(reader.step, isClosed)
     if (step === 'nothing') return null
     ready.add(channelId)
     if (step === 'forbidden' || dismisses(step.change, viewerId)) {
       // Nothing of this channel any more; the account's stream tells that it was left. Unless they are back already.
-      reader.close()
-      readers.delete(channelId)
-      await followAgain(channelId)
+      forget(channelId)
+      await patiently(() => followAgain(channelId), isClosed)
       return null
     }
-    const { change } = step
-    if (change.type === 'message' && change.kind === 'CREATED' && change.message.authorId === viewerId) {
-      told.push({ type: 'ownRead', change })
-    }
-    return { type: 'change', change }
+    const { change, missed } = step
+    const item: InboxItem = { type: 'change', change }
+    if (change.type !== 'message' || change.message.authorId !== viewerId) return item
+    // Of what was missed it is not known which of one's own messages are new to the device; telling it again is right.
+    if (change.kind !== 'CREATED' && !missed) return item
+    // Before the message, with the cursor before it: whoever is cut off between the two is told of both again.
+    told.push(item)
+    return { type: 'ownRead', channelId, position }
   }
 
   async function stepAccount(): Promise<InboxItem | null> {
-    const step = await account!.step()
+    const step = await patiently(account!.step, isClosed)
     if (step === 'nothing' || step === 'forbidden') return null
     ready.add(accountKey)
-    if (step.change.kind === 'MEMBERSHIP') await followAgain(step.change.channelId)
-    return { type: 'account', change: step.change }
+    const { change } = step
+    if (change.kind === 'MEMBERSHIP') await patiently(() => followAgain(change.channelId), isClosed)
+    return { type: 'account', change }
+  }
+
+  /** Lets each reader begin where its cursor stands, or else where its stream does. */
+  async function begin(): Promise<void> {
+    const [accountHead] = await deps.accounts.source.heads([viewerId])
+    if (held.account !== null) checkNotAhead(held.account, accountHead!)
+    account!.begin(held.account ?? accountHead!)
+
+    // What is joined from here on comes on the account's stream.
+    const before = await ownMemberships()
+    for (let start = 0; start < before.length; start += openedAtOnce) {
+      await Promise.all(before.slice(start, start + openedAtOnce).map((member) => follow(member.channelId)))
+    }
+    const heads = await deps.channels.source.heads([...readers.keys()])
+    // Whoever was put out while the readers opened is out by now; whoever is put out later, the readers see to go.
+    const own = new Map((await ownMemberships()).map((member) => [member.channelId, member]))
+    for (const head of heads) {
+      const member = own.get(head.id)
+      if (member === undefined) {
+        forget(head.id)
+        continue
+      }
+      const position = held.channels.get(head.id) ?? head
+      checkNotAhead(position, head)
+      // A cursor from before the viewer last joined: what happened between is none of theirs to hear.
+      const joined = { change: member.joinedChange, seq: member.joinedSeq }
+      readers.get(head.id)!.begin(position.change < joined.change ? joined : position)
+      ready.add(head.id)
+    }
   }
 
   try {
-    const own = await ownMemberships()
-    for (let start = 0; start < own.length; start += openedAtOnce) {
-      await Promise.all(
-        own.slice(start, start + openedAtOnce).map(({ channelId, joinedChange, joinedSeq }) => {
-          const held = from.channels.get(channelId) ?? null
-          // A cursor from before the viewer last joined: what happened between is none of theirs to hear.
-          const position = held !== null && held.change < joinedChange ? { change: joinedChange, seq: joinedSeq } : held
-          return follow(channelId, position)
-        }),
-      )
-    }
-    // Whoever was put out while the readers opened is out by now; whoever is put out later, the readers see to go.
-    const still = new Set((await ownMemberships()).map((member) => member.channelId))
-    for (const [channelId, reader] of readers) {
-      if (still.has(channelId)) continue
-      reader.close()
-      readers.delete(channelId)
-    }
-    if (from.account !== null) {
-      const [head] = await deps.accounts.source.heads([viewerId])
-      checkNotAhead(from.account, head!)
-    }
+    await begin()
   } catch (error) {
     close()
     throw error
@@ -179,8 +197,6 @@ export async function openInbox(
     }
   }, close)
 }
-
-const accountKey = 'account'
 
 function readCursors(after: readonly string[], viewerId: string) {
   if (after.length > maxCursors) throw badInput(`At most ${maxCursors} cursors.`, 'after')

@@ -1,17 +1,21 @@
+import { type CatchUp, createCatchUp } from '../message-store/catch-up.ts'
 import type { Position } from '../message-store/changes.ts'
 import type { Feeds } from './feed.ts'
+import type { Room } from './room.ts'
 import type { Item, Source } from './source.ts'
-
-/** Changes that wait for a reader before it is left to read on from the store. */
-const maxWaiting = 64
 
 /** What a reader asks the store for at once. */
 const pageSize = 100
 
-/** What the next step of a reader gave: a change, nothing for now, or that it may not read here any more. */
-export type Step<T> = { change: T } | 'nothing' | 'forbidden'
+/**
+ * What the next step of a reader gave: a change, and whether it was read from the store because the reader had missed
+ * it; nothing for now; or that it may not read here any more.
+ */
+export type Step<T> = { change: T; missed: boolean } | 'nothing' | 'forbidden'
 
 export type Reader<T extends Item> = {
+  /** Says where to begin. To be called once, after it is known whether the reader may read, and before `step`. */
+  begin(position: Position): void
   /** Where the reader stands after what it was given last. */
   position(): Position
   /** The next change. Asks the store where the reader is behind, so that it may reject; trying again is safe. */
@@ -24,63 +28,85 @@ export type Reader<T extends Item> = {
  *
  * - **behind**: it reads pages from the store, from its position. Live changes gather meanwhile, up to a bound; when a
  *   page was the last one, those beyond it are the next, and the reader is live.
- * - **live**: it gives out what gathers. When more gathers than the bound, all of it is dropped, and the reader is
- *   behind: so a reader that does not read costs a position, and not a queue.
+ * - **live**: it gives out what gathers. When more gathers than there is room for, all of it is dropped, and the reader
+ *   is behind: so a reader that does not read costs a position, and not a queue.
  *
- * Without `after` it begins where the stream stands, live. `onReady` is called whenever `step` may have something.
- * Null where there is no such stream.
+ * It listens from when this resolves, and gives out nothing before `begin`. `onReady` is called whenever `step` may
+ * have something. Null where there is no such stream.
  */
 export async function openReader<T extends Item>(options: {
   source: Source<T>
   feeds: Feeds<T>
   id: string
   userId: string
-  after: Position | null
+  room: Room
   onReady: () => void
 }): Promise<Reader<T> | null> {
-  const { source, feeds, id, userId, onReady } = options
+  const { source, feeds, id, userId, room, onReady } = options
   let waiting: T[] = []
   let overflowed = false
+
+  function drop(isDropped: (change: T) => boolean) {
+    const kept: T[] = []
+    for (const change of waiting) {
+      if (isDropped(change)) room.leave(source.size(change))
+      else kept.push(change)
+    }
+    waiting = kept
+  }
+
   const attached = await feeds.attach(id, (changes) => {
     if (overflowed) return
-    waiting.push(...changes)
-    if (waiting.length > maxWaiting) {
-      overflowed = true
-      waiting = []
+    for (const change of changes) {
+      waiting.push(change)
+      if (!room.enter(source.size(change))) overflowed = true
     }
+    if (overflowed) drop(() => true)
     onReady()
   })
   if (attached === null) return null
 
-  let position = options.after ?? attached.position
-  let behind = position.change < attached.position.change
+  const listeningFrom = attached.position()
+  let position = listeningFrom
+  let behind = false
+  let catchUp: CatchUp | null = null
   let page: T[] = []
   /** Where the reader stands once `page` is given out. */
   let afterPage = position
 
-  function give(change: T): Step<T> {
+  function give(change: T, missed: boolean): Step<T> {
     position = { change: change.change, seq: Math.max(position.seq, change.seq) }
-    return { change }
+    return { change, missed }
   }
 
   async function readPage(): Promise<'forbidden' | 'read'> {
     // Whatever gathers from here on is either in the page or after it.
     overflowed = false
-    waiting = waiting.filter((change) => change.change > position.change)
-    const missed = await source.since(id, position, pageSize, userId)
+    drop((change) => change.change <= position.change)
+    catchUp ??= createCatchUp(position.change)
+    const missed = await source.since(id, position, pageSize, userId, catchUp)
     if (missed === null || !missed.member) return 'forbidden'
     page = missed.changes
     behind = !missed.complete
-    if (missed.complete) afterPage = missed.position
+    if (missed.complete) {
+      afterPage = missed.position
+      catchUp = null
+    }
     return 'read'
   }
 
   return {
+    begin(from) {
+      position = from
+      afterPage = from
+      // A feed that lags behind the reader would tell it what is new to the feed: it is asked of the store, too.
+      behind = from.change !== listeningFrom.change
+    },
     position: () => position,
     async step() {
       for (;;) {
         const fromPage = page.shift()
-        if (fromPage !== undefined) return give(fromPage)
+        if (fromPage !== undefined) return give(fromPage, true)
         if (overflowed) behind = true
         if (behind) {
           if ((await readPage()) === 'forbidden') return 'forbidden'
@@ -89,9 +115,13 @@ export async function openReader<T extends Item>(options: {
         if (afterPage.change > position.change) position = afterPage
         const next = waiting.shift()
         if (next === undefined) return 'nothing'
-        if (next.change > position.change) return give(next)
+        room.leave(source.size(next))
+        if (next.change > position.change) return give(next, false)
       }
     },
-    close: attached.detach,
+    close() {
+      attached.detach()
+      drop(() => true)
+    },
   }
 }

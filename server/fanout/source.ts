@@ -1,3 +1,4 @@
+import type { CatchUp } from '../message-store/catch-up.ts'
 import type { Position } from '../message-store/changes.ts'
 
 /** One item of a stream: where the stream stands after it, and whatever it tells. */
@@ -21,8 +22,13 @@ export type Source<T extends Item> = {
   topic(id: string): string
   /** What was published, in order. Null where it says only that something happened: then the store is asked. */
   decode(payload: string): T[] | null
+  /** About how many characters an item keeps in memory. */
+  size(item: T): number
   /** Where these streams stand, in one query. */
   heads(ids: readonly string[]): Promise<(Position & { id: string })[]>
-  /** What changed after a position, as `userId` may see it. Null where there is no such stream. */
-  since(id: string, after: Position, limit: number, userId: string): Promise<MissedPage<T> | null>
+  /**
+   * What changed after a position, as `userId` may see it. Null where there is no such stream. Who reads on hands in
+   * the same `catchUp` for each page.
+   */
+  since(id: string, after: Position, limit: number, userId: string, catchUp: CatchUp): Promise<MissedPage<T> | null>
 }

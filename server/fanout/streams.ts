@@ -8,7 +8,9 @@ import type { Change, Position } from '../message-store/changes.ts'
 import type { AccountItem } from './account-source.ts'
 import { type Cursor, decodeCursor } from './cursor.ts'
 import type { Feeds } from './feed.ts'
+import { patiently } from './patience.ts'
 import { openReader } from './reader.ts'
+import { createRoom } from './room.ts'
 import type { Source } from './source.ts'
 import { topics } from './topics.ts'
 
@@ -62,49 +64,75 @@ export async function openMessages(
   channelId: string,
   after: string | null,
 ): Promise<AsyncIterableIterator<MessageChange>> {
-  const position = after === null ? null : checkCursor(after, 'channel', channelId, 'after')
+  const held = after === null ? null : checkCursor(after, 'channel', channelId, 'after')
   const bell = createBell()
-  const reader = await openReader({ ...channels, id: channelId, userId: viewerId, after: position, onReady: bell.ring })
+  const reader = await openReader({
+    ...channels,
+    id: channelId,
+    userId: viewerId,
+    room: createRoom(),
+    onReady: bell.ring,
+  })
   if (reader === null) throw notFound('channel', 'channelId')
+  const mayRead = () => accessChannel(database.orm, viewerId, channelId, 'read')
   try {
     // Asked only now: whoever is put out after this moment is seen to go by the reader.
-    const { channel } = await accessChannel(database.orm, viewerId, channelId, 'read')
-    if (position !== null) checkNotAhead(position, { change: channel.lastChange, seq: channel.lastSeq })
+    const { channel } = await mayRead()
+    const head = { change: channel.lastChange, seq: channel.lastSeq }
+    if (held !== null) checkNotAhead(held, head)
+    reader.begin(held ?? head)
   } catch (error) {
     reader.close()
     throw error
   }
-  return pullIterator(async () => {
-    for (;;) {
-      const step = await reader.step()
-      if (step === 'forbidden') throw removed()
-      if (step === 'nothing') await bell.wait()
-      else if (dismisses(step.change, viewerId)) throw removed()
-      else if (step.change.type === 'message') return step.change
-    }
-  }, reader.close)
+  let closed = false
+  const isClosed = () => closed
+  return pullIterator(
+    async () => {
+      for (;;) {
+        const step = await patiently(reader.step, isClosed)
+        if (step === 'forbidden') throw removed()
+        if (step === 'nothing') await bell.wait()
+        // Who was put out may be back by now, and then only hears of it late.
+        else if (dismisses(step.change, viewerId)) await patiently(mayRead, isClosed)
+        else if (step.change.type === 'message') return step.change
+      }
+    },
+    () => {
+      closed = true
+      reader.close()
+    },
+  )
 }
 
-/** Signals of one channel for one member, each user's latest of a kind; ends with FORBIDDEN as the messages do. */
+/** News that waits to be told, and the change of the channel that it came after. */
+type Waiting<News> = Map<string, { news: News; change: number }>
+
+/**
+ * Signals of one channel for one member, each user's latest of a kind; ends with FORBIDDEN as the messages do. `hear`
+ * puts into `waiting` what there is to tell of a signal.
+ */
 async function openSignals<News>(
   { database, bus, channels }: StreamDeps,
   viewerId: string,
   channelId: string,
-  hear: (signal: Signal, waiting: Map<string, News>, ring: () => void) => void,
+  hear: (signal: Signal, waiting: Waiting<News>, ring: () => void) => void,
   stop: () => void = () => {},
 ): Promise<AsyncIterableIterator<News>> {
   const bell = createBell()
   // Who reads slowly gets what is true by then: memory is bounded by the number of people, not of signals.
-  const waiting = new Map<string, News>()
-  let ended = false
+  const waiting: Waiting<News> = new Map()
+  const mayRead = () => accessChannel(database.orm, viewerId, channelId, 'read')
+  let wasDismissed = false
+  let closed = false
   const attached = await channels.feeds.attach(channelId, (changes) => {
-    if (!changes.some((change) => dismisses(change, viewerId))) return
-    ended = true
+    wasDismissed ||= changes.some((change) => dismisses(change, viewerId))
     bell.ring()
   })
   if (attached === null) throw notFound('channel', 'channelId')
   let unsubscribe = () => {}
   const close = () => {
+    closed = true
     attached.detach()
     unsubscribe()
     stop()
@@ -113,18 +141,31 @@ async function openSignals<News>(
     unsubscribe = await bus.subscribe(topics.signals(channelId), (payload) => {
       hear(JSON.parse(payload) as Signal, waiting, bell.ring)
     })
-    await accessChannel(database.orm, viewerId, channelId, 'read')
+    await mayRead()
   } catch (error) {
     close()
     throw error
   }
+
+  function next(): News | undefined {
+    for (const [userId, { news, change }] of waiting) {
+      // Until the channel's changes have come so far, the viewer may have been put out before this.
+      if (change > attached!.position().change) attached!.lookFor(change)
+      else if (waiting.delete(userId)) return news
+    }
+    return undefined
+  }
+
   return pullIterator(async () => {
     for (;;) {
-      if (ended) throw removed()
-      for (const [userId, news] of waiting) {
-        waiting.delete(userId)
-        return news
+      while (wasDismissed) {
+        wasDismissed = false
+        waiting.clear()
+        // They may be back by now.
+        await patiently(mayRead, () => closed)
       }
+      const news = next()
+      if (news !== undefined) return news
       await bell.wait()
     }
   }, close)
@@ -139,9 +180,9 @@ export function openTyping(deps: StreamDeps, viewerId: string, channelId: string
     channelId,
     (signal, waiting, ring) => {
       if (signal.type !== 'typing' || signal.userId === viewerId) return
-      const { userId } = signal
+      const { userId, change } = signal
       const tell = (typing: boolean) => {
-        waiting.set(userId, { userId, typing })
+        waiting.set(userId, { news: { userId, typing }, change })
         ring()
       }
       const known = expiries.get(userId)
@@ -167,7 +208,8 @@ export function openTyping(deps: StreamDeps, viewerId: string, channelId: string
 export const openReceipts = (deps: StreamDeps, viewerId: string, channelId: string) =>
   openSignals<ReceiptNews>(deps, viewerId, channelId, (signal, waiting, ring) => {
     if (signal.type !== 'read') return
-    waiting.set(signal.userId, { userId: signal.userId, lastReadSeq: signal.lastReadSeq })
+    const { userId, lastReadSeq, change } = signal
+    waiting.set(userId, { news: { userId, lastReadSeq }, change })
     ring()
   })
 

@@ -8,7 +8,7 @@ export type Entry = {
   id: string | null
   /** When it was said, in milliseconds since 1970. */
   at: number
-  /** As the log has it: two authors are the same person where this is the same to the letter. */
+  /** As the log has it: two messages are of the same person where this is the same to the letter. */
   author: string
   /** Fit to be stored; empty where the log has nothing but blanks. */
   text: string
@@ -19,8 +19,11 @@ export type Entry = {
   mentions: string[] | null
 }
 
-/** What is wrong with one line. */
-export type Fault = { line: number; problem: string }
+/** What is wrong with one line, and whether its message is left out for it or only stands without what it answers. */
+export type Fault = { line: number; problem: string; skipped: boolean }
+
+/** What is wrong with a line, while it is being read. */
+export class LineError extends Error {}
 
 /** The log or the store is not such that it can be imported. The message is for whoever started it. */
 export class ImportError extends Error {

@@ -1,11 +1,11 @@
 import { z } from 'zod'
-import { checkName, cleanText, countCodePoints, maxContentLength } from '../lib/text.ts'
+import { checkName, cleanText, countCodePoints, isBlank, maxContentLength } from '../lib/text.ts'
 import { snowflakeEpoch } from '../message-store/snowflake.ts'
-import type { Entry } from './entry.ts'
+import { type Entry, LineError } from './entry.ts'
 
 /** A form that logs come in. */
 export type Format = {
-  /** Reads what a line says, or throws what is wrong with it. */
+  /** Reads what a line says; throws a LineError with what is wrong with it. */
   parse(value: unknown): Omit<Entry, 'line'>
 }
 
@@ -17,16 +17,19 @@ const maxName = 200
 /** Clocks differ; what is dated later than this after now is a mistake. */
 const maxAheadMs = 60_000
 
-const required = (what: string) => ({ error: (issue: { input: unknown }) => issue.input === undefined ? 'is missing' : `must be ${what}` })
+const must = (be: string) => ({
+  error: ({ input }: { input?: unknown }) => (input === undefined ? 'is missing' : `must be ${be}`),
+})
+const idShape = must(`a text of 1 to ${maxName} characters or a whole number`)
 
-const name = z.string(required('a text'))
+const name = z.string(must('a text'))
 const author = name
   .transform(cleanText)
-  .refine((text) => text.trim() !== '', { error: 'must not be blank' })
+  .refine((text) => !isBlank(text), { error: 'must not be blank' })
   .refine((text) => text.length <= maxName, { error: `may be at most ${maxName} characters long` })
 const content = z
-  .string(required('a text'))
-  .transform((text) => (text.trim() === '' ? '' : cleanText(text)))
+  .string(must('a text'))
+  .transform((text) => (isBlank(text) ? '' : cleanText(text)))
   .refine((text) => text.length <= maxContentLength || countCodePoints(text) <= maxContentLength, {
     error: `may be at most ${maxContentLength.toLocaleString('en')} characters long`,
   })
@@ -34,15 +37,16 @@ const time = z
   .union(
     [
       z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
-      z.int().refine((milliseconds) => milliseconds > 1e11, { error: 'milliseconds, not seconds' }),
+      z.int(),
     ],
-    required('a time with its zone, such as 2026-11-21T09:30:00.000Z, or milliseconds since 1970'),
+    must('a time with its zone, such as 2026-11-21T09:30:00.000Z, or milliseconds since 1970'),
   )
-  .refine((at) => at >= snowflakeEpoch, { error: 'must not be before the year 2000' })
+  .refine((at) => at >= snowflakeEpoch, { error: 'must not be before the year 2000; a number is milliseconds' })
   .refine((at) => at <= Date.now() + maxAheadMs, { error: 'must not lie in the future' })
 const id = z
-  .union([z.string().min(1).max(maxName), z.int().transform(String)], required(`a text of 1 to ${maxName} characters or a whole number`))
-const flag = z.boolean(required('true or false'))
+  .union([z.string(), z.int().transform(String)], idShape)
+  .refine((text) => text !== '' && text.length <= maxName, idShape)
+const flag = z.boolean(must('true or false'))
 
 /** The documented form: see README.md. */
 const maru = z.object({
@@ -53,7 +57,7 @@ const maru = z.object({
   id: id.nullish(),
   replyTo: id.nullish(),
   action: flag.nullish(),
-  mentions: z.array(author, required('a list of authors')).nullish(),
+  mentions: z.array(author, must('a list of authors')).nullish(),
 })
 
 /**
@@ -67,8 +71,8 @@ const irc = z.object({
   nick: author,
   text: content,
   me: flag.optional(),
-  line: z.int(required('a whole number')),
-  replyTo: z.int(required('a whole number or null')).nullish(),
+  line: z.int(must('a whole number')),
+  replyTo: z.int(must('a whole number or null')).nullish(),
 })
 
 const idText = (id: number | null | undefined): string | null => (id == null ? null : String(id))
@@ -116,8 +120,14 @@ function check<Schema extends z.ZodType>(schema: Schema, value: unknown): z.outp
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const [issue] = result.error.issues
-  if (issue!.path.length === 0) throw new Error('must be an object: {"channel": …, "author": …, "time": …, "text": …}')
-  throw new Error(`"${issue!.path.join('.')}" ${issue!.message}`)
+  if (issue!.path.length === 0) throw new LineError('must be an object: {"channel": …, "author": …, "time": …, "text": …}')
+  throw new LineError(`"${issue!.path.join('.')}" ${issue!.message}`)
 }
 
-const checkChannel = (channel: string): string => checkName(cleanText(channel), 'The name of a channel', 'channel')
+function checkChannel(channel: string): string {
+  try {
+    return checkName(cleanText(channel), 'The name of a channel', 'channel')
+  } catch (error) {
+    throw new LineError((error as Error).message)
+  }
+}

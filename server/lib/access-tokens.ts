@@ -1,7 +1,9 @@
-import { randomUUID } from 'node:crypto'
+import { createSecretKey, randomUUID } from 'node:crypto'
 import { createRemoteJWKSet, errors, type JWTPayload, jwtVerify, SignJWT } from 'jose'
-import { unauthenticated, unavailable } from '../errors.ts'
+import { LRUCache } from 'lru-cache'
+import { type MaruError, unauthenticated, unavailable } from '../errors.ts'
 import type { Viewer } from '../viewer.ts'
+import { isFit } from './text.ts'
 
 /** A person as the deployment's own accounts describe them; the fields are those of `Identity` in the users service. */
 type ExternalIdentity = {
@@ -21,18 +23,29 @@ export type AccessTokens = {
 
 const issuer = 'maru'
 
-const refuse = (error: unknown) => {
+/** Tokens that are remembered as good: of those who are asking just now. About 5 MB when full. */
+const maxVerified = 10_000
+
+/** Whether the key set could not be had or read, which is not the token's fault. */
+function isAboutTheKeySet(error: unknown): boolean {
+  if (!(error instanceof errors.JOSEError)) return true
+  // jose says by its plainest error that the answer was no success, or no JSON.
+  return [errors.JWKSTimeout.code, errors.JWKSInvalid.code, errors.JOSEError.code].includes(error.code)
+}
+
+function refuse(error: unknown): MaruError {
   if (error instanceof errors.JWTExpired) return unauthenticated('The access token has expired.')
-  // Their keys cannot be fetched: not the token's fault, and worth another try.
-  if (error instanceof errors.JWKSTimeout || !(error instanceof errors.JOSEError)) return unavailable(error)
-  return unauthenticated('The access token is not valid.')
+  return isAboutTheKeySet(error) ? unavailable(error) : unauthenticated('The access token is not valid.')
 }
 
 const expiryOf = (payload: JWTPayload) => (payload.exp === undefined ? null : new Date(payload.exp * 1_000))
 
 /** Access tokens of Maru's own: HS256 under one secret. */
 export function createAccessTokens(options: { secret: string; minutes: number }): AccessTokens {
-  const key = new TextEncoder().encode(options.secret)
+  // A key object, which is made ready for use once and not for every token.
+  const key = createSecretKey(options.secret, 'utf8')
+  // A token that was good is good until it expires; checking it anew was a twelfth of a send's time.
+  const verified = new LRUCache<string, Viewer>({ max: maxVerified })
   return {
     async issue({ userId, sessionId, minutes = options.minutes }) {
       const expiresAt = new Date(Math.floor(Date.now() / 1_000) * 1_000 + minutes * 60_000)
@@ -48,6 +61,8 @@ export function createAccessTokens(options: { secret: string; minutes: number })
       return { token, expiresAt }
     },
     async verify(token) {
+      const known = verified.get(token)
+      if (known !== undefined && known.expiresAt! > new Date()) return known
       const { payload } = await jwtVerify(token, key, { algorithms: ['HS256'], issuer }).catch((error: unknown) => {
         throw refuse(error)
       })
@@ -55,9 +70,22 @@ export function createAccessTokens(options: { secret: string; minutes: number })
       if (typeof sub !== 'string' || typeof sid !== 'string' || !/^\d+$/.test(sub)) {
         throw unauthenticated('The access token is not valid.')
       }
-      return { userId: sub, sessionId: sid, expiresAt: expiryOf(payload) }
+      const viewer = { userId: sub, sessionId: sid, expiresAt: expiryOf(payload) }
+      if (viewer.expiresAt !== null) verified.set(token, viewer)
+      return viewer
     },
   }
+}
+
+/** OpenID Connect allows a subject this many characters. */
+const maxSubject = 255
+/** As browsers and proxies have it. */
+const maxAddress = 2_000
+
+/** The address as it may be put into a page; undefined where it is none, or not one to be fetched in safety. */
+function webAddress(text: string | undefined): string | undefined {
+  const url = text === undefined ? null : URL.parse(text)
+  return url?.protocol === 'https:' && url.href.length <= maxAddress ? url.href : undefined
 }
 
 /** Access tokens of a deployment that has its own accounts: checked against the keys its issuer publishes. */
@@ -85,6 +113,9 @@ export function createExternalTokens(options: {
         return typeof value === 'string' && value !== '' ? value : undefined
       }
       const subject = payload.sub!
+      if (subject === '' || subject.length > maxSubject || !isFit(subject)) {
+        throw unauthenticated('The access token is not valid.')
+      }
       const username =
         text('preferred_username') ?? text('nickname') ?? text('email')?.split('@')[0] ?? text('name') ?? subject
       return {
@@ -93,7 +124,7 @@ export function createExternalTokens(options: {
           subject,
           username,
           displayName: text('name'),
-          avatarUrl: text('picture')?.startsWith('https://') ? text('picture') : undefined,
+          avatarUrl: webAddress(text('picture')),
         },
         expiresAt: expiryOf(payload),
       }

@@ -18,7 +18,8 @@ export async function loadSecrets(dataDir: string, given: { jwtSecret: string | 
   return Object.freeze({ jwtSecret: given.jwtSecret ?? (await keptSecret(dataDir, 'jwt-secret')) })
 }
 
-async function keptSecret(dataDir: string, name: string): Promise<string> {
+/** The secret of this name that is kept in `dataDir`, made when it is first asked for. */
+export async function keptSecret(dataDir: string, name: string): Promise<string> {
   const path = join(dataDir, name)
   const secret = (await readIfThere(path)) ?? (await makeSecret(dataDir, path))
   if (secret.length >= SHORTEST) return secret

@@ -1,4 +1,5 @@
 import type { Database } from '../../drizzle/connection.ts'
+import { unavailable } from '../errors.ts'
 import type { Change } from './changes.ts'
 import { type Send, type SendOutcome, sendBatch } from './send.ts'
 import type { SnowflakeSource } from './snowflake.ts'
@@ -9,8 +10,13 @@ const maxBatch = 128
 /** Characters of content in one statement: a few of the largest messages there are. */
 const maxBatchCharacters = 1_000_000
 
+/** A send that has waited its turn for so long is given up: the batches before it find a store that does not answer. */
+const maxWaitMs = 5_000
+
 type Waiting = {
   send: Send
+  /** When it began to wait, by `performance.now()`. */
+  since: number
   membershipVersion: number
   resolve: (outcome: SendOutcome | 'moved') => void
   reject: (error: unknown) => void
@@ -75,15 +81,28 @@ export function createSendBatcher(options: {
     }
   }
 
+  /** Takes out those who have waited too long. Nothing of theirs was sent, so that there is nothing to be unsure of. */
+  function dropStale(queue: Waiting[]) {
+    const oldest = performance.now() - maxWaitMs
+    const fresh = queue.findIndex((waiting) => waiting.since > oldest)
+    for (const waiting of queue.splice(0, fresh === -1 ? queue.length : fresh)) {
+      waiting.reject(unavailable(new Error('the channel is held up')))
+    }
+  }
+
   async function run(channelId: string, queue: Waiting[]): Promise<void> {
-    while (queue.length > 0) await write(channelId, take(queue))
+    for (;;) {
+      dropStale(queue)
+      if (queue.length === 0) break
+      await write(channelId, take(queue))
+    }
     queues.delete(channelId)
   }
 
   return {
     send(channelId, membershipVersion, send) {
       return new Promise((resolve, reject) => {
-        const waiting = { send, membershipVersion, resolve, reject }
+        const waiting = { send, since: performance.now(), membershipVersion, resolve, reject }
         const queue = queues.get(channelId)
         if (queue !== undefined) {
           queue.push(waiting)

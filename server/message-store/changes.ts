@@ -1,4 +1,5 @@
 import type { Database } from '../../drizzle/connection.ts'
+import { type CatchUp, createCatchUp } from './catch-up.ts'
 import { type MemberRow, type MessageRow, type RawMember, type RawMessage, toMemberRow, toMessageRow } from './rows.ts'
 
 export type MessageChangeKind = 'CREATED' | 'EDITED' | 'DELETED' | 'REACTIONS_CHANGED' | 'PINS_CHANGED' | 'ENRICHED'
@@ -79,7 +80,8 @@ type RawChange = {
 
 /**
  * Everything that changed in a channel after `after`, each thing once and in its latest state, in the order of the
- * changes, at most `limit` at a time. Null where there is no such channel.
+ * changes, at most `limit` at a time. Null where there is no such channel. Who reads on hands in the same `catchUp` for
+ * each page: then a message is CREATED when it is told for the first time, whatever happened to it in between.
  */
 export async function changesSince(
   database: Database,
@@ -87,6 +89,7 @@ export async function changesSince(
   after: Position,
   limit: number,
   userId: string,
+  catchUp: CatchUp = createCatchUp(after.change),
 ): Promise<ChangePage | null> {
   const rows = await database.run<RawChange>(changesSinceStatement, [
     channelId,
@@ -104,16 +107,17 @@ export async function changesSince(
     if (row.at === null) continue
     // A touched message may be one that this reader has not passed yet: only what was created moves the seq.
     if (row.change_kind === 'CREATED') seq = Math.max(seq, row.seq)
-    changes.push(toChange(channelId, row, row.at, seq, after))
+    changes.push(toChange(channelId, row, row.at, seq, catchUp))
   }
   const last = changes.at(-1)
   const position = complete
     ? { change: Math.max(after.change, first.last_change), seq: Math.max(seq, first.last_seq) }
     : { change: last?.change ?? after.change, seq }
+  catchUp.turn(position.change, first.last_change)
   return { changes, position, complete, member: first.member }
 }
 
-function toChange(channelId: string, row: RawChange, change: number, seq: number, after: Position): Change {
+function toChange(channelId: string, row: RawChange, change: number, seq: number, catchUp: CatchUp): Change {
   const base = { channelId, change, seq }
   if (row.change_kind === 'CHANNEL') return { ...base, type: 'channel' }
   if (row.change_kind === 'MEMBER') {
@@ -133,7 +137,7 @@ function toChange(channelId: string, row: RawChange, change: number, seq: number
   }
   const message = toMessageRow(row)
   // What the reader has never seen is new to it, whatever happened since; what is gone is gone.
-  const kind = message.change > after.change ? 'CREATED' : message.deletedAt === null ? row.change_kind : 'DELETED'
+  const kind = catchUp.isNew(message) ? 'CREATED' : message.deletedAt === null ? row.change_kind : 'DELETED'
   return { ...base, type: 'message', kind, message }
 }
 

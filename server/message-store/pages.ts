@@ -1,4 +1,5 @@
 import type { Database } from '../../drizzle/connection.ts'
+import { pagesOf } from '../lib/sql.ts'
 import { type MessageRow, type RawMessage, toMessageRow } from './rows.ts'
 
 /** Bytes of content in one page, beyond which it is cut short: two of the largest messages still fit. */
@@ -9,6 +10,8 @@ export type Span = { from: number; to: number }
 
 /** Where a page that must be cut short keeps what it has: at its start, at its end, or around one seq. */
 export type Anchor = 'start' | 'end' | number
+
+export type SpanRequest = { channelId: string; span: Span; anchor: Anchor }
 
 /**
  * The messages of a span in order, fewer where they would be too many bytes, but at least one. It is one range of one
@@ -21,7 +24,6 @@ export async function readSpan(
   anchor: Anchor,
 ): Promise<MessageRow[]> {
   if (span.to < span.from) return []
-  const centre = anchor === 'start' ? span.from : anchor === 'end' ? span.to : anchor
   const rows = await database.run<RawMessage>(
     `/* page */ select * from (
        select *,
@@ -32,9 +34,36 @@ export async function readSpan(
      ) page
      where bytes <= ${maxPageBytes} or place = 1
      order by seq`,
-    [channelId, span.from, span.to, centre],
+    [channelId, span.from, span.to, centreOf(span, anchor)],
   )
   return rows.map(toMessageRow)
+}
+
+const centreOf = (span: Span, anchor: Anchor) => (anchor === 'start' ? span.from : anchor === 'end' ? span.to : anchor)
+
+/** The same for spans of several channels in one statement, as lists of channels need it; one page for each. */
+export async function readSpans(database: Database, requests: readonly SpanRequest[]): Promise<MessageRow[][]> {
+  const rows = await database.run<RawMessage & { nth: number }>(
+    `/* pages */ select wanted.nth::int, page.*
+     from unnest($1::bigint[], $2::int[], $3::int[], $4::int[])
+       with ordinality as wanted (channel_id, low, high, centre, nth)
+     cross join lateral (
+       select *,
+              sum(octet_length(content)) over nearest as bytes,
+              row_number() over nearest as place
+       from messages where channel_id = wanted.channel_id and seq between wanted.low and wanted.high
+       window nearest as (order by abs(seq - wanted.centre), seq)
+     ) page
+     where bytes <= ${maxPageBytes} or place = 1
+     order by wanted.nth, seq`,
+    [
+      requests.map((request) => request.channelId),
+      requests.map(({ span }) => span.from),
+      requests.map(({ span }) => span.to),
+      requests.map(({ span, anchor }) => centreOf(span, anchor)),
+    ],
+  )
+  return pagesOf(requests, rows, toMessageRow)
 }
 
 /** The seq of the first message at or after a moment (as the lowest Snowflake of it); null where there is none. */

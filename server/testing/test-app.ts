@@ -47,15 +47,18 @@ export type TestApp = Replica & {
 
 const jwtSecret = 'the same for all replicas of a test'
 
-/** Makes an empty store, in a schema of its own, on the Postgres that the tests share; returns its address. */
-export async function createTestDatabase(): Promise<string> {
-  const base = inject('databaseUrl')
+/**
+ * Makes an empty store, in a schema of its own, on the Postgres that the tests share or on another one; returns its
+ * address. Sessions on it bear the schema's name, so that a test can tell them from those of others.
+ */
+export async function createTestDatabase(base = inject('databaseUrl')): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`
   const sql = postgres(base, { max: 1, onnotice: () => {} })
   await sql.unsafe(`create schema ${name}`)
   await sql.end()
   const url = new URL(base)
   url.searchParams.set('search_path', name)
+  url.searchParams.set('application_name', name)
   return url.href
 }
 
@@ -104,9 +107,9 @@ async function startReplica(databaseUrl: string, env: Record<string, string>): P
   }
 }
 
-/** Starts a replica on an empty store. Stop it when the tests are done. */
+/** Starts a replica on an empty store, on the Postgres at DATABASE_URL if that is given. Stop it when the tests are done. */
 export async function startTestApp(env: Record<string, string> = {}): Promise<TestApp> {
-  const databaseUrl = await createTestDatabase()
+  const databaseUrl = await createTestDatabase(env.DATABASE_URL)
   const first = await startReplica(databaseUrl, env)
   const others: Replica[] = []
   return {

@@ -1,0 +1,153 @@
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { AddReactionDocument, DeleteMessageDocument, RemoveReactionDocument } from '../client-sdk/index.ts'
+import { type Person, type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
+import { failure, history, newChannel, operation, refusal, say } from './testing/operations.ts'
+
+let app: TestApp
+let replica: Replica
+let alice: Person
+let bob: Person
+let carol: Person
+let channelId: string
+let messageId: string
+beforeAll(async () => {
+  app = await startTestApp()
+  replica = await app.addReplica()
+  ;[alice, bob, carol] = await Promise.all([app.signUp('alice'), app.signUp('bob'), app.signUp('carol')])
+  channelId = await newChannel(alice, { kind: 'PUBLIC', name: 'tea' }, [bob])
+})
+beforeEach(async () => {
+  messageId = (await say(alice, channelId, 'tea?')).id
+})
+afterAll(() => app.stop())
+
+async function add(person: Person, emoji: string, client = person.client) {
+  const { addReaction } = await client.request(AddReactionDocument, { messageId, emoji })
+  return addReaction.message
+}
+
+async function remove(person: Person, emoji: string) {
+  const { removeReaction } = await person.client.request(RemoveReactionDocument, { messageId, emoji })
+  return removeReaction.message
+}
+
+const withReactions = operation(`query Reactions($id: ID!, $first: Int) {
+  node(id: $id) { ... on Message { reactions { emoji count userIds(first: $first) viewerHasReacted } } }
+}`)
+
+describe('an emoji is', () => {
+  test.each([
+    '👍',
+    '👍🏽',
+    '❤️',
+    '🇰🇷',
+    '🏴󠁧󠁢󠁥󠁮󠁧󠁿',
+    '🏳️‍🌈',
+    '👨‍👩‍👧‍👦',
+    '👩🏻‍❤️‍💋‍👩🏿',
+    '1️⃣',
+    '#️⃣',
+    '⛹🏻‍♂️',
+    '©️',
+    '\u{1faf9}',
+    // Set aside for a picture that nobody has drawn yet.
+    '\u{1fadf}',
+  ])('%s', async (emoji) => {
+    expect((await add(alice, emoji)).reactions).toEqual([{ emoji, count: 1, userIds: [alice.id] }])
+  })
+
+  test.each([
+    ['❤', '❤️'],
+    ['🏳‍🌈', '🏳️‍🌈'],
+    ['1⃣', '1️⃣'],
+    ['👍\ufe0f', '👍'],
+    ['👁‍🗨', '👁️‍🗨️'],
+  ])('%s, which is drawn like %s and counts as that', async (given, emoji) => {
+    await add(alice, given)
+    expect((await add(bob, emoji)).reactions).toMatchObject([{ emoji, count: 2 }])
+    expect((await remove(bob, given)).reactions).toMatchObject([{ emoji, count: 1 }])
+  })
+
+  test.each([
+    ['nothing', ''],
+    ['a letter', 'a'],
+    ['a digit', '1'],
+    ['a word', ':thumbsup:'],
+    ['a star that is text', '★'],
+    ['two', '👍👍'],
+    ['one with a space', '👍 '],
+    ['half a flag', '🇰'],
+    ['a flag of no country', '🇽🇽'],
+    ['half a pair', '\ud83d'],
+    ['NUL', '\u0000'],
+    ['what only joins', '\u200d'],
+    ['what only chooses', '\ufe0f'],
+    ['drawn as text', '❤\ufe0e'],
+    ['a family without end', Array(50).fill('👩').join('\u200d')],
+  ])('not %s', async (_, emoji) => {
+    expect(await refusal(add(alice, emoji))).toEqual({ code: 'BAD_USER_INPUT', field: 'emoji' })
+  })
+})
+
+test('each member gives each emoji once; the first come first', async () => {
+  await add(bob, '🍵')
+  await add(alice, '👍')
+  const twice = await add(alice, '🍵')
+  expect(twice.reactions).toEqual([
+    { emoji: '🍵', count: 2, userIds: [bob.id, alice.id] },
+    { emoji: '👍', count: 1, userIds: [alice.id] },
+  ])
+  expect(await add(alice, '🍵')).toEqual(twice)
+  await remove(bob, '🍵')
+  const left = await remove(bob, '🍵')
+  expect(left.reactions).toEqual([
+    { emoji: '👍', count: 1, userIds: [alice.id] },
+    { emoji: '🍵', count: 1, userIds: [alice.id] },
+  ])
+  expect(left.version).toBeGreaterThan(twice.version)
+})
+
+test('everybody sees which are their own, and as many of the others as they ask for', async () => {
+  await add(alice, '🍵')
+  await add(bob, '🍵')
+  await add(bob, '👍')
+  const seenBy = async (person: Person, first: number) =>
+    (await person.client.request(withReactions, { id: messageId, first })).node.reactions
+  expect(await seenBy(alice, 1)).toEqual([
+    { emoji: '🍵', count: 2, userIds: [alice.id], viewerHasReacted: true },
+    { emoji: '👍', count: 1, userIds: [bob.id], viewerHasReacted: false },
+  ])
+  expect((await seenBy(bob, 100))[0]).toEqual({ emoji: '🍵', count: 2, userIds: [alice.id, bob.id], viewerHasReacted: true })
+  for (const first of [0, -1, 101]) {
+    expect(await refusal(seenBy(alice, first))).toEqual({ code: 'BAD_USER_INPUT', field: 'first' })
+  }
+})
+
+test('many at once, on two replicas, are all counted, each once', async () => {
+  const clients = [alice, bob].flatMap((person) => [app, replica].map((on) => [person, on.client(person.token)] as const))
+  await Promise.all(['🍵', '👍', '🎉'].flatMap((emoji) => clients.map(([person, client]) => add(person, emoji, client))))
+  const [message] = (await history(alice, channelId)).slice(-1)
+  expect(message!.reactions.map(({ count }) => count)).toEqual([2, 2, 2])
+})
+
+test('a message takes fifty different emoji, and any number of each', async () => {
+  const flags = ['KR', 'JP', 'CN', 'VN', 'TH', 'IN', 'ID', 'PH', 'MY', 'SG', 'AU', 'NZ', 'FJ', 'US', 'CA', 'MX', 'BR', 'AR']
+  flags.push('CL', 'PE', 'CO', 'EC', 'UY', 'PY', 'BO', 'VE', 'GB', 'IE', 'FR', 'DE', 'IT', 'ES', 'PT', 'NL', 'BE', 'LU')
+  flags.push('CH', 'AT', 'DK', 'SE', 'NO', 'FI', 'IS', 'EE', 'LV', 'LT', 'PL', 'CZ', 'SK', 'HU')
+  const emoji = flags.map((code) => String.fromCodePoint(...[...code].map((letter) => 0x1f1a5 + letter.charCodeAt(0))))
+  await Promise.all(emoji.map((flag) => add(alice, flag)))
+  expect(await refusal(add(alice, '🍵'))).toEqual({ code: 'CONFLICT', field: 'emoji' })
+  const { reactions } = await add(bob, emoji[0]!)
+  expect(reactions).toHaveLength(50)
+  expect(reactions.find((reaction) => reaction.emoji === emoji[0])!.count).toBe(2)
+})
+
+test('says which input is at fault', async () => {
+  const give = (id: string) => refusal(alice.client.request(AddReactionDocument, { messageId: id, emoji: '👍' }))
+  expect(await give(channelId)).toEqual({ code: 'BAD_USER_INPUT', field: 'messageId' })
+  expect(await give('m1_1')).toEqual({ code: 'NOT_FOUND', field: 'messageId' })
+  expect(await give(`m${channelId.slice(1)}_1`)).toEqual({ code: 'NOT_FOUND', field: 'messageId' })
+  expect((await failure(add(carol, '👍'))).code).toBe('FORBIDDEN')
+  await alice.client.request(DeleteMessageDocument, { messageId })
+  expect(await give(messageId)).toEqual({ code: 'CONFLICT', field: 'messageId' })
+})

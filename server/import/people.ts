@@ -1,0 +1,149 @@
+import type { Database, Transaction } from '../../drizzle/connection.ts'
+import { checkProfile, toDisplayName, toUsername } from '../domain/users.ts'
+import { firstCodePoints, maxUsernameLength, usernameKey } from '../lib/text.ts'
+import type { SnowflakeSource } from '../message-store/snowflake.ts'
+import { lockImports } from './import-lock.ts'
+
+/** Somebody of a log: the name that it has them under, and when they first spoke. */
+export type Author = { name: string; since: Date }
+
+export type People = {
+  /** User ids by the names of the log. */
+  ids: Map<string, string>
+  /** The user's name as `usernameKey` has it, by user id. */
+  usernames: Map<string, string>
+  /** How many of them are new here. */
+  created: number
+}
+
+/** People in one statement. Each brings about 200 bytes. */
+const atOnce = 5_000
+
+/** How many people of one name get a number, before it becomes a random one. */
+const numbered = 20
+
+/** What the users of an imported log are known by: nobody signs in as one of them. */
+export const issuerOf = (source: string): string => `import:${source}`
+
+/**
+ * The users that a log's authors stand for, all of them made at once where they are new. Each gets the username that is
+ * nearest to the name in the log and free: a user who has that name already keeps it and is never taken for the author.
+ */
+export async function ensurePeople(
+  database: Database,
+  snowflakes: SnowflakeSource,
+  source: string,
+  authors: readonly Author[],
+): Promise<People> {
+  return database.transaction(async (tx) => {
+    await lockImports(tx)
+    const people: People = { ids: new Map(), usernames: new Map(), created: 0 }
+    // Whose name is a username goes before those for whom it would only be the nearest.
+    const inOrder = authors.toSorted((a, b) => Number(isUsername(b.name)) - Number(isUsername(a.name)))
+    for (let start = 0; start < inOrder.length; start += atOnce) {
+      const some = inOrder.slice(start, start + atOnce)
+      await findKnown(tx, source, some, people)
+      const strangers = some.filter((author) => !people.ids.has(author.name))
+      await create(tx, snowflakes, source, strangers, people)
+    }
+    return people
+  })
+}
+
+async function findKnown(tx: Transaction, source: string, authors: readonly Author[], people: People) {
+  const rows = await tx.run<{ subject: string; user_id: string; username: string }>(
+    `select i.subject, i.user_id, u.username
+     from unnest($2::text[]) as wanted (subject)
+     join identities i on i.issuer = $1 and i.subject = wanted.subject
+     join users u on u.id = i.user_id`,
+    [issuerOf(source), authors.map((author) => author.name)],
+  )
+  for (const row of rows) {
+    people.ids.set(row.subject, row.user_id)
+    people.usernames.set(row.user_id, usernameKey(row.username))
+  }
+}
+
+async function create(
+  tx: Transaction,
+  snowflakes: SnowflakeSource,
+  source: string,
+  authors: readonly Author[],
+  people: People,
+) {
+  let waiting = [...authors]
+  while (waiting.length > 0) {
+    const taken = await findTaken(tx, waiting.flatMap(({ name }) => numberedNames(name).map(usernameKey)))
+    const wishes = waiting.map(({ name, since }) => {
+      const username = chooseName(name, taken)
+      const key = usernameKey(username)
+      taken.add(key)
+      return { id: snowflakes.next(), username, key, display_name: toDisplayName(name), name, since }
+    })
+    const made = await insert(tx, issuerOf(source), wishes)
+    for (const wish of wishes) {
+      if (!made.has(wish.id)) continue
+      people.ids.set(wish.name, wish.id)
+      people.usernames.set(wish.id, wish.key)
+      people.created++
+    }
+    // Somebody may have signed up under one of the names since they were looked up: that author tries again.
+    waiting = waiting.filter((author) => !people.ids.has(author.name))
+  }
+}
+
+async function findTaken(tx: Transaction, keys: readonly string[]): Promise<Set<string>> {
+  const rows = await tx.run<{ key: string }>('select key from usernames where key = any ($1::text[])', [keys])
+  return new Set(rows.map((row) => row.key))
+}
+
+const suffixed = (name: string, suffix: string): string =>
+  firstCodePoints(toUsername(name), maxUsernameLength - suffix.length) + suffix
+
+const isUsername = (name: string): boolean => toUsername(name) === name
+
+const numberedNames = (name: string): string[] =>
+  Array.from({ length: numbered }, (_, place) => suffixed(name, place === 0 ? '' : `-${place + 1}`))
+
+function chooseName(name: string, taken: ReadonlySet<string>): string {
+  const free = numberedNames(name).find((username) => !taken.has(usernameKey(username)) && isAllowed(username))
+  return free ?? suffixed(name, `-${Math.floor(Math.random() * 1e9)}`)
+}
+
+/** Some names mean everybody, and are nobody's. */
+function isAllowed(username: string): boolean {
+  try {
+    checkProfile({ username })
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** Writes the users whose names are still free; returns their ids. */
+async function insert(
+  tx: Transaction,
+  issuer: string,
+  wishes: readonly { id: string; username: string; key: string; display_name: string; name: string; since: Date }[],
+): Promise<Set<string>> {
+  const rows = await tx.run<{ id: string }>(
+    `/* import people */
+     with wished as (
+       select * from json_to_recordset($2::text::json)
+         as w (id bigint, username text, key text, display_name text, name text, since timestamptz)
+     ), named as (
+       insert into usernames (key, user_id) select key, id from wished order by key on conflict do nothing
+       returning user_id
+     ), created as (
+       insert into users (id, username, display_name, created_at)
+       select id, username, display_name, since from wished where id in (select user_id from named)
+       returning id
+     ), identified as (
+       insert into identities (issuer, subject, user_id)
+       select $1, name, id from wished where id in (select user_id from named)
+     )
+     select id from created`,
+    [issuer, JSON.stringify(wishes)],
+  )
+  return new Set(rows.map((row) => row.id))
+}

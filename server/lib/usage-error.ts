@@ -1,0 +1,4 @@
+/** A command line does not say what to do. */
+export class UsageError extends Error {
+  override readonly name = 'UsageError'
+}

@@ -1,0 +1,38 @@
+import { afterEach, expect, test, vi } from 'vitest'
+import postgres from 'postgres'
+import { killAll, node, startProcess } from '../server/testing/server-process.ts'
+import { createTestDatabase } from '../server/testing/test-app.ts'
+
+// Each test starts several processes, on a machine that may have other things to do.
+vi.setConfig({ testTimeout: 60_000 })
+
+afterEach(killAll)
+
+const startWorkers = (env: Record<string, string>) => startProcess(node, ['workers/main.ts'], env)
+
+test('workers run alone on a database, any number of them, and do their work', async () => {
+  const databaseUrl = await createTestDatabase()
+  const env = { DATABASE_URL: databaseUrl, JWT_SECRET: 'the same for all processes, and long enough' }
+  // Both find an empty database at the same moment.
+  const workers = [startWorkers(env), startWorkers(env)]
+  for (const worker of workers) await worker.ready
+
+  const sql = postgres(databaseUrl, { max: 1, onnotice: () => {} })
+  const endSession = (id: number, age: string) =>
+    sql`insert into sessions (user_id, id, secret_hash, expires_at) values (1, ${id}, '', now() - ${age}::interval)`
+  await endSession(1, '31 days')
+  await endSession(2, '29 days')
+  // What is due is done at the start.
+  const third = startWorkers(env)
+  await third.ready
+  await expect.poll(() => sql`select id from sessions`).toEqual([{ id: '2' }])
+  await sql.end()
+  for (const worker of [...workers, third]) expect(await worker.end()).toBe(0)
+})
+
+test('workers without a database to share say whose the embedded one is', async () => {
+  const worker = startWorkers({})
+  expect(await worker.exit).toBe(1)
+  expect(worker.output()).toContain('Workers alone need DATABASE_URL')
+  expect(worker.output()).not.toContain('stack')
+})
