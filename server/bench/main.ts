@@ -1,6 +1,7 @@
+import { benchPages } from './pages.ts'
 import { benchSends } from './sends.ts'
 
-const benchmarks: Record<string, () => Promise<void>> = { sends: benchSends }
+const benchmarks: Record<string, () => Promise<void>> = { sends: benchSends, pages: benchPages }
 
 const named = process.argv.slice(2)
 const unknown = named.filter((name) => !(name in benchmarks))
