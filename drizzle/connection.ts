@@ -69,6 +69,8 @@ export function openDatabase(options: DatabaseOptions): Database {
       plan_cache_mode: 'force_generic_plan',
       // The server gives up a little after the caller has, so that what nobody waits for does not hold its locks.
       statement_timeout: deadlineMs + 1_000,
+      // A process that freezes within a transaction must not hold its locks for longer than it may wait itself.
+      idle_in_transaction_session_timeout: deadlineMs + 1_000,
     },
   })
 

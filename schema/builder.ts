@@ -13,7 +13,7 @@ export const builder = new SchemaBuilder<{
 }>({ defaultFieldNullability: false })
 
 /**
- * Marks a field whose answer depends on who asks. Subscriptions that select none of these can be answered once for all
+ * Marks a field whose answer, or whether there is one, depends on who asks. Subscriptions that select none of these can be answered once for all
  * who are told of an event.
  */
 export const ofViewer = { extensions: { dependsOnViewer: true } }

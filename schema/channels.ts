@@ -179,6 +179,7 @@ const updateChannelInput = builder.inputType('UpdateChannelInput', {
 
 builder.queryFields((t) => ({
   channel: t.field({
+    ...ofViewer,
     description: 'Null where there is none, or the viewer may not see it.',
     type: channelType,
     nullable: true,
@@ -206,6 +207,7 @@ builder.queryFields((t) => ({
     },
   }),
   publicChannels: t.field({
+    ...ofViewer,
     description: 'Public channels that anyone may join, by name; with `query`, those whose name contains it.',
     type: channelConnection,
     args: { query: t.arg.string(), first: t.arg.int(), after: t.arg.string() },

@@ -1,8 +1,5 @@
 import DataLoader from 'dataloader'
-import { and, eq, isNull } from 'drizzle-orm'
-import type { Database } from '../drizzle/connection.ts'
-import { channels, members } from '../drizzle/tables/index.ts'
-import type { MembersRequest } from '../server/domain/members.ts'
+import type { MemberKey, MembersRequest } from '../server/domain/members.ts'
 import type { MessageKey } from '../server/domain/messages.ts'
 import type { PinsRequest } from '../server/domain/pins.ts'
 import type { Presence } from '../server/domain/presence.ts'
@@ -10,7 +7,6 @@ import type { ReactionSummary } from '../server/domain/reactions.ts'
 import type { RepliesRequest, ThreadState } from '../server/domain/threads.ts'
 import type { UserRow } from '../server/domain/users.ts'
 import { unauthenticated } from '../server/errors.ts'
-import { isOneOf } from '../server/lib/sql.ts'
 import type { SpanRequest } from '../server/message-store/pages.ts'
 import type { ChannelRow, MemberRow, MessageRow } from '../server/message-store/rows.ts'
 import type { Services } from '../server/services.ts'
@@ -19,6 +15,7 @@ import type { Viewer } from '../server/viewer.ts'
 export type Loaders = ReturnType<typeof createLoaders>
 export type ViewerLoaders = ReturnType<typeof createViewerLoaders>
 
+const memberKey = (key: MemberKey) => `${key.channelId} ${key.userId}`
 const messageKey = (key: MessageKey) => `${key.channelId} ${key.messageId}`
 
 /** Puts rows in the order of the keys that asked for them. */
@@ -28,14 +25,18 @@ function inOrder<Key, Row>(keys: readonly Key[], rows: readonly Row[], keyOf: (r
 }
 
 /** One query for each kind of thing that an answer needs, however often it needs it. The same for every viewer. */
-export function createLoaders(database: Database, services: Services) {
-  const { orm } = database
+export function createLoaders(services: Services) {
   return {
     user: new DataLoader<string, UserRow | null>(async (ids) =>
       inOrder(ids, await services.users.findMany(ids), (user) => user.id),
     ),
     channel: new DataLoader<string, ChannelRow | null>(async (ids) =>
-      inOrder(ids, await orm.select().from(channels).where(isOneOf(channels.id, ids)), (channel) => channel.id),
+      inOrder(ids, await services.channels.findMany(ids), (channel) => channel.id),
+    ),
+    /** Somebody's membership; null where there is none. */
+    membership: new DataLoader<MemberKey, MemberRow | null, string>(
+      async (keys) => inOrder(keys.map(memberKey), await services.members.findMany(keys), memberKey),
+      { cacheKeyFn: memberKey },
     ),
     message: new DataLoader<MessageKey, MessageRow | null, string>(
       async (keys) => {
@@ -68,8 +69,7 @@ const pages = <Request, Row>(load: (requests: readonly Request[]) => Promise<Row
   new DataLoader<Request, Row[], string>(load, { cacheKeyFn: (request) => JSON.stringify(request) })
 
 /** The same for what depends on the viewer. Every loader throws UNAUTHENTICATED where nobody is signed in. */
-export function createViewerLoaders(database: Database, services: Services, viewer: Viewer | null) {
-  const { orm } = database
+export function createViewerLoaders(services: Services, viewer: Viewer | null) {
   const viewerId = () => {
     if (viewer === null) throw unauthenticated()
     return viewer.userId
@@ -77,12 +77,8 @@ export function createViewerLoaders(database: Database, services: Services, view
   return {
     /** The viewer's own membership; null where there is none. */
     membership: new DataLoader<string, MemberRow | null>(async (channelIds) => {
-      const rows = await orm
-        .select()
-        .from(members)
-        .where(
-          and(eq(members.userId, viewerId()), isOneOf(members.channelId, channelIds), isNull(members.leftAt)),
-        )
+      const userId = viewerId()
+      const rows = await services.members.findMany(channelIds.map((channelId) => ({ channelId, userId })))
       return inOrder(channelIds, rows, (member) => member.channelId)
     }),
     unreadMentions: new DataLoader<string, number>(async (channelIds) => {

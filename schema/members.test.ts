@@ -220,17 +220,17 @@ describe('roles', () => {
 test('members are paged in one order, each once', async () => {
   const id = await newChannel(alice, { kind: 'PUBLIC', name: 'square' }, guests)
   for (const first of [1, 4, 13, 100]) {
-    const found: string[] = []
+    const names: string[] = []
     for (let after: string | null = null; ; ) {
-      const { channel }: MembersQuery = await alice.client.request(MembersDocument, { channelId: id, first, after })
-      const { edges, pageInfo, totalCount } = channel!.members
+      const found: MembersQuery = await alice.client.request(MembersDocument, { channelId: id, first, after })
+      const { edges, pageInfo, totalCount } = found.channel!.members
       expect(totalCount).toBe(13)
       expect(edges.length).toBeLessThanOrEqual(first)
-      found.push(...edges.map(({ node }) => node.user.username))
+      names.push(...edges.map(({ node }) => node.user.username))
       if (!pageInfo.hasNextPage) break
       after = pageInfo.endCursor
     }
-    expect(found.toSorted()).toEqual(['alice', ...guests.map(({ username }) => username)].toSorted())
+    expect(names.toSorted()).toEqual(['alice', ...guests.map(({ username }) => username)].toSorted())
   }
 })
 

@@ -2,7 +2,7 @@ import { badInput } from '../server/errors.ts'
 import type { UserRow } from '../server/domain/users.ts'
 import { parseGlobalId } from '../server/lib/global-id.ts'
 import type { ChannelRow, MessageRow } from '../server/message-store/rows.ts'
-import { builder } from './builder.ts'
+import { builder, ofViewer } from './builder.ts'
 import type { Context } from './context.ts'
 import { findVisibleChannel, mayRead, requireViewer } from './viewer.ts'
 
@@ -34,6 +34,7 @@ const maxNodes = 100
 
 builder.queryFields((t) => ({
   node: t.field({
+    ...ofViewer,
     description: 'Whatever has this id; null where the viewer may not see it, or there is none.',
     type: nodeType,
     nullable: true,
@@ -41,6 +42,7 @@ builder.queryFields((t) => ({
     resolve: (_, { id }, context) => findNode(context, id),
   }),
   nodes: t.field({
+    ...ofViewer,
     description: `Up to ${maxNodes} of them, in the order of the ids.`,
     type: [nodeType],
     nullable: { list: false, items: true },

@@ -30,8 +30,8 @@ async function unpin(person: Person, messageId: string) {
 async function pinned(person: Person, first = 100) {
   const found: string[] = []
   for (let after: string | null = null; ; ) {
-    const { channel }: PinnedMessagesQuery = await person.client.request(PinnedMessagesDocument, { channelId, first, after })
-    const { edges, pageInfo } = channel!.pinnedMessages
+    const page: PinnedMessagesQuery = await person.client.request(PinnedMessagesDocument, { channelId, first, after })
+    const { edges, pageInfo } = page.channel!.pinnedMessages
     found.push(...edges.map(({ node }) => node.content))
     if (!pageInfo.hasNextPage) return found
     after = pageInfo.endCursor

@@ -45,7 +45,7 @@ describe('whoever has a stream open is there', () => {
   test('and shows it, or what they have chosen', async () => {
     const bob = await acquaintance('bob')
     expect(await presenceOf(bob)).toEqual({ status: 'OFFLINE', statusText: null, lastActiveAt: null })
-    await using _ = await connect(bob)
+    await connect(bob)
     expect(await presenceOf(bob)).toMatchObject({ status: 'ONLINE', statusText: null })
     expect(isNow((await presenceOf(bob)).lastActiveAt)).toBe(true)
 
@@ -61,7 +61,7 @@ describe('whoever has a stream open is there', () => {
 
   test('but for who hides: it looks as if they had just left', async () => {
     const dan = await acquaintance('dan')
-    await using _ = await connect(dan)
+    await connect(dan)
     await set(dan, 'OFFLINE')
     const hidden = await presenceOf(dan)
     expect(hidden).toMatchObject({ status: 'OFFLINE' })
@@ -73,7 +73,7 @@ describe('whoever has a stream open is there', () => {
 
   test('for those who share a channel, and nobody else', async () => {
     const erin = await acquaintance('erin')
-    await using _ = await connect(erin)
+    await connect(erin)
     await set(erin, 'AWAY', { statusText: 'lunch' })
     expect(await presenceOf(erin)).toMatchObject({ status: 'AWAY', statusText: 'lunch' })
     expect(await presenceOf(erin, erin)).toMatchObject({ status: 'AWAY', statusText: 'lunch' })
@@ -84,7 +84,7 @@ describe('whoever has a stream open is there', () => {
 describe('the stream of presence', () => {
   test('tells first where everybody stands, then each change', async () => {
     const [frank, grace] = [await acquaintance('frank'), await acquaintance('grace')]
-    await using _ = await connect(frank)
+    await connect(frank)
     await using events = watch(frank, grace, carol)
     const next = async () => {
       const { presence, user } = (await events.next()).value!.presence
@@ -94,7 +94,7 @@ describe('the stream of presence', () => {
     expect(Object.fromEntries(first)).toEqual({ [frank.id]: 'ONLINE', [grace.id]: 'OFFLINE', [carol.id]: 'OFFLINE' })
     await set(frank, 'AWAY')
     expect(await next()).toEqual([frank.id, 'AWAY'])
-    await using __ = await connect(grace)
+    await connect(grace)
     expect(await next()).toEqual([grace.id, 'ONLINE'])
   })
 
@@ -136,7 +136,7 @@ describe.concurrent('whoever goes', () => {
     }
     await next()
     await next()
-    await using _ = await connect(ivan)
+    await connect(ivan)
     expect(await next()).toBe(`${ivan.id} ONLINE`)
     const phone = await connect(ivan)
     const watching = await connect(judy)

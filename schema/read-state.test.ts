@@ -8,7 +8,7 @@ import {
   ReadReceiptsDocument,
 } from '../client-sdk/index.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { failure, newChannel, refusal, say, sayMany } from './testing/operations.ts'
+import { failure, newChannel, refusal, repeatUntil, say, sayMany } from './testing/operations.ts'
 
 let app: TestApp
 let replica: Replica
@@ -112,17 +112,15 @@ test('other devices and the other members are told', async () => {
   expect((await inbox.next()).value).toMatchObject({ lastReadSeq: 2 })
   await using receipts = alice.client.subscribe(ReadReceiptsDocument, { channelId })
   const receipt = receipts.next()
-  let heard = false
-  void receipt.then(() => (heard = true))
   const event = { __typename: 'ReadStateEvent', stream: bob.id, channel: { id: channelId } }
   // Receipts are for who is there to see them: bob reads to and fro until alice is.
-  while (!heard) {
+  await repeatUntil(receipt, async () => {
     await markUnread(bob, 1)
     await markRead(bob, 2)
     await markRead(bob, 1)
     const told = [(await inbox.next()).value, (await inbox.next()).value]
-    expect(told).toMatchObject([{ ...event }, { ...event, lastReadSeq: 2 }])
-  }
+    expect(told).toMatchObject([event, { ...event, lastReadSeq: 2 }])
+  })
   expect((await receipt).value!.readReceipts.user.id).toBe(bob.id)
   await markUnread(bob, 1)
   expect((await inbox.next()).value).toMatchObject({ ...event, lastReadSeq: 0 })

@@ -1,4 +1,4 @@
-import WebSocket from 'ws'
+import { WebSocket } from 'ws'
 import { afterAll, afterEach, beforeAll, expect, test, vi } from 'vitest'
 import {
   createMaruClient,

@@ -5,9 +5,10 @@ import { type MessageChange, openMessages } from '../server/fanout/streams.ts'
 import { channelGlobalId, userGlobalId } from '../server/lib/global-id.ts'
 import type { Change, Position } from '../server/message-store/changes.ts'
 import type { MemberRow } from '../server/message-store/rows.ts'
-import { builder, ofViewer } from './builder.ts'
+import { builder } from './builder.ts'
 import type { Context } from './context.ts'
 import { readChannelId } from './ids.ts'
+import type { Loaders } from './loaders.ts'
 import { whileWatching } from './subscriptions.ts'
 import { channelType, memberType, messageType, userType } from './types.ts'
 import { requireViewer } from './viewer.ts'
@@ -93,9 +94,9 @@ const readStateEvent = builder.objectRef<ReadStateEvent>('ReadStateEvent').imple
   fields: (t) => ({
     channel: t.field({ type: channelType, resolve: channelOf }),
     lastReadSeq: t.int({
-      ...ofViewer,
       // Read afresh, so that of two moves that cross, both tell where it ended.
-      resolve: async ({ channelId }, _, { own }) => (await own.membership.load(channelId))?.lastReadSeq ?? 0,
+      resolve: async ({ channelId, userId }, _, { loaders }) =>
+        (await loaders.membership.load({ channelId, userId }))?.lastReadSeq ?? 0,
     }),
   }),
 })
@@ -118,13 +119,13 @@ const inboxEvent = builder.unionType('InboxEvent', {
   resolveType: (event) => typenames[(event as StreamEvent).of],
 })
 
-/** What one item of an inbox is to its reader. */
-async function toEvent(item: InboxItem, viewerId: string, context: Context): Promise<StreamEvent> {
-  if (item.type === 'synced') return { of: 'synced', ...onAccount(viewerId, item.position.change) }
-  if (item.type === 'account') return toAccountEvent(item.change, viewerId, context)
+/** What one item of an inbox is told as. It says itself whose it is, so that nobody has to look at who is reading. */
+async function toEvent(item: InboxItem, loaders: Loaders): Promise<StreamEvent> {
+  if (item.type === 'synced') return { of: 'synced', ...onAccount(item.userId, item.position.change) }
+  if (item.type === 'account') return toAccountEvent(item.change, loaders)
   if (item.type === 'ownRead') {
-    const { channelId, position } = item
-    return { of: 'read', ...onChannel({ channelId, ...position }), channelId, userId: viewerId }
+    const { channelId, userId, position } = item
+    return { of: 'read', ...onChannel({ channelId, ...position }), channelId, userId }
   }
   const { change } = item
   const place = onChannel(change)
@@ -135,13 +136,12 @@ async function toEvent(item: InboxItem, viewerId: string, context: Context): Pro
   return { of: 'membership', ...place, channelId, userId: member.userId, member: member.leftAt === null ? member : null }
 }
 
-async function toAccountEvent(item: AccountItem, viewerId: string, context: Context): Promise<StreamEvent> {
-  const place = onAccount(viewerId, item.change)
-  const { channelId } = item
-  if (item.kind === 'READ') return { of: 'read', ...place, channelId, userId: viewerId }
-  if (item.kind === 'CHANNEL') return { of: 'channel', ...place, channelId }
-  const member = await context.own.membership.load(channelId)
-  return { of: 'membership', ...place, channelId, userId: viewerId, member }
+async function toAccountEvent({ kind, userId, channelId, change }: AccountItem, loaders: Loaders): Promise<StreamEvent> {
+  const place = onAccount(userId, change)
+  if (kind === 'READ') return { of: 'read', ...place, channelId, userId }
+  if (kind === 'CHANNEL') return { of: 'channel', ...place, channelId }
+  const member = await loaders.membership.load({ channelId, userId })
+  return { of: 'membership', ...place, channelId, userId, member }
 }
 
 builder.subscriptionFields((t) => ({
@@ -171,6 +171,6 @@ builder.subscriptionFields((t) => ({
     args: { after: t.arg.stringList() },
     subscribe: async (_, { after }, context) =>
       whileWatching(context, await openInbox(context.streams, requireViewer(context), after ?? [])),
-    resolve: (item, _, context) => toEvent(item as InboxItem, requireViewer(context), context) as never,
+    resolve: (item, _, { loaders }) => toEvent(item as InboxItem, loaders) as never,
   }),
 }))

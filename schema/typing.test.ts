@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { RemoveMemberDocument, SetTypingDocument, TypingDocument } from '../client-sdk/index.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { failure, newChannel, refusal } from './testing/operations.ts'
+import { failure, newChannel, refusal, repeatUntil } from './testing/operations.ts'
 
 let app: TestApp
 let alice: Person
@@ -28,12 +28,8 @@ async function listen(person: Person) {
     const { user, typing } = (await stream.next()).value!.typing
     return [user.username, typing]
   }
-  let listening = false
-  const first = next().then((news) => {
-    listening = true
-    return news
-  })
-  while (!listening) await setTyping(carol, true)
+  const first = next()
+  await repeatUntil(first, () => setTyping(carol, true))
   expect(await first).toEqual(['carol', true])
   await setTyping(carol, false)
   expect(await next()).toEqual(['carol', false])

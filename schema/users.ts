@@ -39,6 +39,7 @@ builder.queryFields((t) => ({
     resolve: (_, __, { viewer, loaders }) => (viewer === null ? null : loaders.user.load(viewer.userId)),
   }),
   user: t.field({
+    ...ofViewer,
     description: 'The user of this name, whatever its case.',
     type: userType,
     nullable: true,

@@ -151,7 +151,11 @@ export async function createApp({ config, log, metrics }: Surroundings, store: S
         () => false,
       )
       // Without the bus streams lag by a second and nothing fails: the replica stays in service, and says so.
-      return { ok: up, checks: { database: up ? 'up' : 'down', bus: bus.isUp() ? 'up' : 'down' } }
+      const leased = lease.isHeld()
+      return {
+        ok: up && leased,
+        checks: { database: up ? 'up' : 'down', bus: bus.isUp() ? 'up' : 'down', lease: leased ? 'held' : 'lost' },
+      }
     },
 
     async close() {

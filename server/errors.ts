@@ -42,6 +42,12 @@ export class MaruError extends Error {
   }
 }
 
+/** The expected failure that an error is, or wraps: Drizzle wraps what the store rejects with. Null where there is none. */
+export function expectedFailure(error: unknown): MaruError | null {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) if (cause instanceof MaruError) return cause
+  return null
+}
+
 /** The caller is not signed in, or the token is no longer good. */
 export const unauthenticated = (message = 'Sign in first.') => new MaruError('UNAUTHENTICATED', message)
 

@@ -13,15 +13,15 @@ import { explainListenFailure } from './start-error.ts'
 
 /** Serves an app's schema by HTTP and WebSocket. Throws a StartError where it cannot listen. */
 export async function serveApp(app: App, { config, log, metrics }: { config: Config; log: Log; metrics: Metrics }): Promise<HttpServer> {
-  const { database, services, streams } = app
+  const { services, streams } = app
 
   /** Whoever is told of an event shares what was loaded for it, as far as it is the same for everybody. */
   const sharedLoaders = new WeakMap<object, Loaders>()
   function loadersFor(event: unknown): Loaders {
-    if (typeof event !== 'object' || event === null) return createLoaders(database, services)
+    if (typeof event !== 'object' || event === null) return createLoaders(services)
     // An inbox wraps for each reader what all of them are told of.
     const shared = 'change' in event && typeof event.change === 'object' && event.change !== null ? event.change : event
-    const known = sharedLoaders.get(shared) ?? createLoaders(database, services)
+    const known = sharedLoaders.get(shared) ?? createLoaders(services)
     sharedLoaders.set(shared, known)
     return known
   }
@@ -48,7 +48,7 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
       services,
       streams,
       loaders: loadersFor(event),
-      own: createViewerLoaders(database, services, viewer),
+      own: createViewerLoaders(services, viewer),
       startCookieSession,
       endCookieSession,
     }),

@@ -52,15 +52,6 @@ async function clientOf(server: ServerProcess, token?: string) {
   return createMaruClient({ url: url!, webSocketImpl: WebSocket, ...(token === undefined ? {} : { token: () => token }) })
 }
 
-/** What a process that could not start had to say, in the lines of its log that are not about success. */
-const complaints = (process: ServerProcess) =>
-  process
-    .output()
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line) as { level: number; msg: string; err?: unknown })
-    .filter((line) => line.level > 30)
-
 describe('with nothing set', () => {
   test('a first start is ready at once, and a later one finds everything', async () => {
     const first = startServer({ DATA_DIR: dataDir })
@@ -112,7 +103,7 @@ describe('with nothing set', () => {
     const { origin } = await first.ready
     const second = startServer({ DATA_DIR: dataDir })
     expect(await second.exit).toBe(1)
-    const [complaint] = complaints(second)
+    const [complaint] = second.complaints()
     expect(complaint!.msg).toBe(
       `DATA_DIR ${dataDir} is in use by process ${first.pid}; stop it, or give this one another DATA_DIR and PORT.`,
     )
@@ -125,7 +116,7 @@ describe('with nothing set', () => {
     await first.ready
     process.kill(postgresPid(dataDir)!, 'SIGKILL')
     expect(await first.exit).toBe(1)
-    expect(complaints(first).map((line) => line.msg)).toContain(
+    expect(first.complaints().map((line) => line.msg)).toContain(
       'The embedded Postgres is gone: Postgres was ended by SIGKILL.',
     )
     expect(first.output()).not.toContain('unforeseen')
@@ -182,7 +173,7 @@ describe('on a database of its own', () => {
     const { origin } = await first.ready
     const second = start(databaseUrl)
     expect(await second.exit).toBe(1)
-    expect(complaints(second)).toMatchObject([
+    expect(second.complaints()).toMatchObject([
       { msg: expect.stringMatching(/^Another replica is running on this database\..* set the same REDIS_URL for all/) },
     ])
     expect(await get(`${origin}/health/ready`)).toMatchObject({ status: 200 })
@@ -204,7 +195,7 @@ describe('on a database of its own', () => {
     }
     const deaf = start(databaseUrl)
     expect(await deaf.exit).toBe(1)
-    expect(complaints(deaf)).toMatchObject([{ msg: expect.stringContaining('set the same REDIS_URL for all of them') }])
+    expect(deaf.complaints()).toMatchObject([{ msg: expect.stringContaining('set the same REDIS_URL for all of them') }])
 
     const anybody = await clientOf(replicas[0]!)
     const { signUp } = await anybody.request(SignUpDocument, { input: alice })
@@ -217,7 +208,7 @@ describe('on a database of its own', () => {
   test('a database that cannot be reached is said to be, with why', async () => {
     const server = start('postgres://maru@127.0.0.1:1/maru')
     expect(await server.exit).toBe(1)
-    expect(complaints(server)).toMatchObject([
+    expect(server.complaints()).toMatchObject([
       { msg: 'The database cannot be reached: connect ECONNREFUSED 127.0.0.1:1. Start it, or mend DATABASE_URL.' },
     ])
   })
@@ -228,7 +219,7 @@ describe('on a database of its own', () => {
     const { port } = other.address() as { port: number }
     const server = start(await createTestDatabase(), { PORT: String(port) })
     expect(await server.exit).toBe(1)
-    expect(complaints(server)).toMatchObject([
+    expect(server.complaints()).toMatchObject([
       { msg: `Port ${port} is taken by another program. Stop that one, or start with another port: PORT=${port + 1}.` },
     ])
     other.close()

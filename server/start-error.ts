@@ -1,4 +1,4 @@
-import { MaruError } from './errors.ts'
+import { expectedFailure } from './errors.ts'
 
 /** Why a process cannot start, in words that say to whoever starts it what to do. The stack is of no interest. */
 export class StartError extends Error {
@@ -17,8 +17,9 @@ const refusals: Record<string, string> = {
 /** What it means to an operator that the store could not be opened. Faults of our own come back as they are. */
 export function explainStoreFailure(error: unknown): unknown {
   if (!(error instanceof Error)) return error
-  if (error instanceof MaruError && error.code === 'UNAVAILABLE') {
-    const reason = error.cause instanceof Error ? error.cause.message : 'no answer'
+  const expected = expectedFailure(error)
+  if (expected?.code === 'UNAVAILABLE') {
+    const reason = expected.cause instanceof Error ? expected.cause.message : 'no answer'
     return new StartError(`The database cannot be reached: ${reason}. Start it, or mend DATABASE_URL.`, { cause: error })
   }
   const remedy = 'code' in error ? refusals[String(error.code)] : undefined

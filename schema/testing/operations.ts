@@ -57,3 +57,13 @@ export async function history(person: Person, channelId: string, last = 50) {
 export async function sayMany(person: Person, channelId: string, count: number) {
   for (let number = 1; number <= count; number++) await say(person, channelId, String(number))
 }
+
+/** Does something over and over until a promise settles: for streams, which do not say when they have begun to listen. */
+export async function repeatUntil(settled: Promise<unknown>, act: () => Promise<unknown>): Promise<void> {
+  const state = { over: false }
+  const end = () => {
+    state.over = true
+  }
+  settled.then(end, end)
+  while (!state.over) await act()
+}

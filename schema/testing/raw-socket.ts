@@ -1,4 +1,4 @@
-import WebSocket from 'ws'
+import { WebSocket } from 'ws'
 
 /** A socket that is signed in and subscribes to nothing, to see how it ends. */
 export type RawSocket = {

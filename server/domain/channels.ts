@@ -149,6 +149,9 @@ export function createChannelsService({ database, snowflakes, announce, limits }
       return row
     },
 
+    /** These channels, whoever asks, in no order; those that do not exist are left out. */
+    findMany: (ids: readonly string[]): Promise<ChannelRow[]> => orm.select().from(channels).where(isOneOf(channels.id, ids)),
+
     /**
      * The viewer's channels, latest activity first, `first` of them after the one that `after` names (the time of its
      * latest activity as a Snowflake, and its id).

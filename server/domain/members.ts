@@ -10,6 +10,9 @@ import type { AccountChange } from './announcer.ts'
 import { outranks } from './permissions.ts'
 import type { Deps } from './deps.ts'
 
+/** Somebody in a channel. */
+export type MemberKey = { channelId: string; userId: string }
+
 /** A page of a channel's members. */
 export type MembersRequest = { channelId: string; first: number; afterUserId: string | null }
 
@@ -142,6 +145,17 @@ export function createMembersService({ database, announce, limits }: Deps) {
         await channel.setRole(userId, role)
         return [userId]
       })
+    },
+
+    /** The memberships of these people in these channels, in no order; who is not in the channel now is left out. */
+    async findMany(keys: readonly MemberKey[]): Promise<MemberRow[]> {
+      const rows = await database.run<RawMember>(
+        `/* memberships */ select m.* from unnest($1::bigint[], $2::bigint[]) as wanted (channel_id, user_id)
+         join members m on m.channel_id = wanted.channel_id and m.user_id = wanted.user_id
+         where m.left_at is null`,
+        [keys.map((key) => key.channelId), keys.map((key) => key.userId)],
+      )
+      return rows.map(toMemberRow)
     },
 
     /** Pages of members, one for each request: in the order of their ids, after one of them. */

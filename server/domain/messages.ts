@@ -181,7 +181,7 @@ export function createMessagesService({ database, sends, announce }: Deps) {
     /** These messages, in no order; those that do not exist are left out. Permission is the caller's affair. */
     async findMany(keys: readonly MessageKey[]): Promise<MessageRow[]> {
       const rows = await database.run<RawMessage>(
-        `select m.* from ${wantedMessages}
+        `/* messages by id */ select m.* from ${wantedMessages}
          join messages m on m.channel_id = wanted.channel_id and m.id = wanted.message_id`,
         messageArrays(keys),
       )

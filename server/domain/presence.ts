@@ -107,7 +107,7 @@ export function createPresenceService({ database, announce }: Deps, options = { 
       others.length === 0
         ? []
         : await database.run<{ user_id: string }>(
-            `select distinct theirs.user_id from members own
+            `/* who shares a channel */ select distinct theirs.user_id from members own
              join members theirs on theirs.channel_id = own.channel_id and theirs.user_id = any ($2::bigint[])
                and theirs.left_at is null
              where own.user_id = $1 and own.left_at is null`,

@@ -90,7 +90,7 @@ export function createReactionsService({ database }: Deps, messages: MessagesSer
     /** The emoji that a user has given to these messages, by message id; messages without any are left out. */
     async ownOn(userId: string, keys: readonly MessageKey[]): Promise<Map<string, Set<string>>> {
       const rows = await database.run<{ message_id: string; emoji: string }>(
-        `select r.message_id, r.emoji from ${wantedMessages}
+        `/* own reactions */ select r.message_id, r.emoji from ${wantedMessages}
          join reactions r on r.channel_id = wanted.channel_id and r.message_id = wanted.message_id and r.user_id = $3`,
         [...messageArrays(keys), userId],
       )
@@ -103,7 +103,8 @@ export function createReactionsService({ database }: Deps, messages: MessagesSer
 /** The reactions to these messages, each message's in the order in which its emoji first came. */
 async function summaries(database: Database, keys: readonly MessageKey[]): Promise<ReactionSummary[]> {
   const rows = await database.run<{ message_id: string; emoji: string; count: number; user_ids: string[] }>(
-    `select r.message_id, r.emoji, count(*)::int as count,
+    `/* reactions */
+     select r.message_id, r.emoji, count(*)::int as count,
             (array_agg(r.user_id order by r.change))[1:${maxReactors}] as user_ids
      from ${wantedMessages}
      join reactions r on r.channel_id = wanted.channel_id and r.message_id = wanted.message_id

@@ -58,7 +58,7 @@ export function createReadStateService({ database, announce }: Deps) {
     /** Unread mentions of the user in each of these channels; channels without any are left out. */
     async unreadMentions(userId: string, channelIds: readonly string[]): Promise<Map<string, number>> {
       const rows = await database.run<{ channel_id: string; count: number }>(
-        `select m.channel_id, count(*)::int as count
+        `/* unread mentions */ select m.channel_id, count(*)::int as count
          from members p join mentions m on m.channel_id = p.channel_id and m.user_id = p.user_id and m.seq > p.last_read_seq
          where p.user_id = $1 and p.channel_id = any ($2::bigint[]) and p.left_at is null
          group by m.channel_id`,

@@ -42,7 +42,8 @@ export function createThreadsService({ database }: Deps, service: MessagesServic
     /** The viewer's place among the replies to these messages; those not followed are left out. */
     async states(userId: string, keys: readonly MessageKey[]): Promise<ThreadState[]> {
       const rows = await database.run<{ message_id: string; last_read_seq: number; unread: number }>(
-        `select t.message_id, t.last_read_seq,
+        `/* thread states */
+         select t.message_id, t.last_read_seq,
                 (select count(*)::int from messages m
                  where m.channel_id = t.channel_id and m.reply_to_id = t.message_id and m.seq > t.last_read_seq
                    and m.deleted_at is null) as unread

@@ -18,8 +18,8 @@ export type InboxItem =
   | { type: 'change'; change: Change }
   | { type: 'account'; change: AccountItem }
   /** The viewer's read position has moved with a message of their own, which comes next; told on the channel's stream. */
-  | { type: 'ownRead'; channelId: string; position: Position }
-  | { type: 'synced'; position: Position }
+  | { type: 'ownRead'; channelId: string; userId: string; position: Position }
+  | { type: 'synced'; userId: string; position: Position }
 
 /** Cursors of one inbox: a channel each, and people with more channels than this do not exist. */
 const maxCursors = 10_000
@@ -129,7 +129,7 @@ export async function openInbox(
     if (change.kind !== 'CREATED' && !missed) return item
     // Before the message, with the cursor before it: whoever is cut off between the two is told of both again.
     told.push(item)
-    return { type: 'ownRead', channelId, position }
+    return { type: 'ownRead', channelId, userId: viewerId, position }
   }
 
   async function stepAccount(): Promise<InboxItem | null> {
@@ -185,7 +185,7 @@ export async function openInbox(
       if (key === undefined) {
         if (!synced) {
           synced = true
-          return { type: 'synced', position: account.position() }
+          return { type: 'synced', userId: viewerId, position: account.position() }
         }
         await bell.wait()
         continue

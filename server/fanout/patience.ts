@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { MaruError } from '../errors.ts'
+import { expectedFailure } from '../errors.ts'
 import { headIntervalMs } from './feed.ts'
 
 /**
@@ -11,7 +11,7 @@ export async function patiently<T>(ask: () => Promise<T>, isOver: () => boolean)
     try {
       return await ask()
     } catch (error) {
-      if (!(error instanceof MaruError && error.code === 'UNAVAILABLE') || isOver()) throw error
+      if (expectedFailure(error)?.code !== 'UNAVAILABLE' || isOver()) throw error
     }
     // At random, so that all streams of a replica do not come back at once.
     await sleep(headIntervalMs * (0.5 + Math.random()), undefined, { ref: false })

@@ -1,4 +1,4 @@
-import { MaruError } from '../errors.ts'
+import { expectedFailure } from '../errors.ts'
 import type { Viewer } from '../viewer.ts'
 
 /** Says who a token stands for; throws UNAUTHENTICATED if it stands for nobody, any longer or at all. */
@@ -27,7 +27,8 @@ export function operationToken(extensions: Record<string, unknown> | null | unde
 
 /** Whether a token was refused, and not only impossible to check just now. */
 export function isRefusal(error: unknown): boolean {
-  return error instanceof MaruError && (error.code === 'UNAUTHENTICATED' || error.code === 'FORBIDDEN')
+  const code = expectedFailure(error)?.code
+  return code === 'UNAUTHENTICATED' || code === 'FORBIDDEN'
 }
 
 function authorizationIn(headers: Readonly<Record<string, unknown>>): string | null {

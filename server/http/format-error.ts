@@ -1,6 +1,6 @@
 import { GraphQLError } from 'graphql'
 import type { Logger } from 'pino'
-import { MaruError } from '../errors.ts'
+import { expectedFailure } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 
 export type ErrorContext = {
@@ -15,12 +15,14 @@ export type ErrorContext = {
  */
 export function formatError(error: unknown, { requestId, log }: ErrorContext): GraphQLError {
   const cause = rootCause(error)
-  if (cause instanceof MaruError) {
-    if (cause.cause !== undefined) log.warn({ requestId, err: cause.cause, code: cause.code }, 'operation failed')
-    return shown(cause.message, error, {
-      code: cause.code,
-      ...(cause.field !== undefined && { field: cause.field }),
-      ...(cause.retryAfterMs !== undefined && { retryAfterMs: cause.retryAfterMs }),
+  const expected = expectedFailure(cause)
+  if (expected !== null) {
+    const { code, message, field, retryAfterMs } = expected
+    if (expected.cause !== undefined) log.warn({ requestId, err: expected.cause, code }, 'operation failed')
+    return shown(message, error, {
+      code,
+      ...(field !== undefined && { field }),
+      ...(retryAfterMs !== undefined && { retryAfterMs }),
       requestId,
     })
   }

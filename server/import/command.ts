@@ -31,7 +31,7 @@ export type Command = {
   batchSize: number
 }
 
-/** A transaction costs one write to the disk; with 2,000 messages that no longer shows, and nobody waits long for it. */
+/** A transaction costs a write to the disk: with 2,000 messages that no longer shows, and nobody waits long for one. */
 const defaultBatch = '2000'
 
 /** Reads the arguments; null where help is wanted. Throws a UsageError. */

@@ -2,7 +2,16 @@ import { describe, expect, test } from 'vitest'
 import { detectFormat, formats } from './formats.ts'
 
 const line = { channel: 'tea', author: 'alice', time: '2020-01-01T10:00:00Z', text: '안녕' }
-const ircLine = { channel: 'ubuntu', day: '2005-06-12', at: '2005-06-12T02:07:34.285Z', nick: 'bob', text: 'hi', me: true, line: 7, replyTo: 3 }
+const ircLine = {
+  channel: 'ubuntu',
+  day: '2005-06-12',
+  at: '2005-06-12T02:07:34.285Z',
+  nick: 'bob',
+  text: 'hi',
+  me: true,
+  line: 7,
+  replyTo: 3,
+}
 
 test('the documented form, with nothing that may be left out', () => {
   expect(formats.maru.parse(line)).toEqual({

@@ -35,10 +35,7 @@ const content = z
   })
 const time = z
   .union(
-    [
-      z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)),
-      z.int(),
-    ],
+    [z.iso.datetime({ offset: true }).transform((text) => Date.parse(text)), z.int()],
     must('a time with its zone, such as 2026-11-21T09:30:00.000Z, or milliseconds since 1970'),
   )
   .refine((at) => at >= snowflakeEpoch, { error: 'must not be before the year 2000; a number is milliseconds' })
@@ -120,7 +117,9 @@ function check<Schema extends z.ZodType>(schema: Schema, value: unknown): z.outp
   const result = schema.safeParse(value)
   if (result.success) return result.data
   const [issue] = result.error.issues
-  if (issue!.path.length === 0) throw new LineError('must be an object: {"channel": …, "author": …, "time": …, "text": …}')
+  if (issue!.path.length === 0) {
+    throw new LineError('must be an object: {"channel": …, "author": …, "time": …, "text": …}')
+  }
   throw new LineError(`"${issue!.path.join('.')}" ${issue!.message}`)
 }
 

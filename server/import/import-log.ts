@@ -42,8 +42,8 @@ export type Summary = {
 }
 
 /**
- * Imports a log, or what is missing of it, but for its lines with faults. Throws an ImportError where that cannot be, in
- * words for whoever started it.
+ * Imports a log, or what is missing of it, but for its lines with faults. Throws an ImportError where that cannot be,
+ * in words for whoever started it.
  */
 export async function importLog(database: Database, log: Log, options: ImportOptions): Promise<Summary> {
   const { source, signal, progress } = options
@@ -57,6 +57,7 @@ export async function importLog(database: Database, log: Log, options: ImportOpt
     late: planned.filter(({ entry, id }) => entry.at < +snowflakeTime(id)).length,
     faults: log.faults,
   }
+  signal.throwIfAborted()
   const places = await findPlaces(database, source, plans)
 
   const lease = await leaseWorker(database, () => {})
@@ -85,10 +86,21 @@ export async function importLog(database: Database, log: Log, options: ImportOpt
         places.get(plan.channel)!,
       )
     }
+    if (summary.written.messages > 0) await refreshStatistics(database)
   } finally {
     await lease.release().catch(() => {})
   }
   return summary
+}
+
+/**
+ * Lets the planner know how large the tables have become. It finds out by itself in a minute or so, and until then
+ * plans for the tables as they were; so what goes wrong here is no reason to fail.
+ */
+async function refreshStatistics(database: Database) {
+  for (const table of ['messages', 'members', 'mentions', 'threads', 'users', 'usernames', 'identities']) {
+    await database.run(`analyze ${table}`, []).catch(() => {})
+  }
 }
 
 /** Everybody who speaks, each from their first message on. */

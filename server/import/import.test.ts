@@ -1,7 +1,7 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import {
   ChannelDocument,
   CreateChannelDocument,
@@ -15,6 +15,9 @@ import {
 import { lockDataDir } from '../lib/data-dir-lock.ts'
 import { type Person, startTestApp, type TestApp } from '../testing/test-app.ts'
 import { lines, runImport, spawnImport, writeLog } from './testing/run-import.ts'
+
+// Each of them starts processes, on a machine that may have others to run.
+vi.setConfig({ testTimeout: 60_000 })
 
 let app: TestApp
 let alice: Person
@@ -35,7 +38,9 @@ async function findChannel(name: string): Promise<string> {
   return found[0]!.node.id
 }
 
-async function history(channelId: string, page: { last?: number; aroundDate?: string; first?: number } = { last: 100 }) {
+type PageRequest = { first?: number; last?: number; aroundDate?: string }
+
+async function history(channelId: string, page: PageRequest = { last: 100 }) {
   const { channel } = await alice.client.request(HistoryDocument, { channelId, ...page })
   return channel!.messages.edges.map((edge) => edge.node)
 }
@@ -58,8 +63,8 @@ test('a log becomes channels, people, replies, mentions and times, as everybody 
       { channel: 'garden', author: 'carol', text: 'alice: I do', time: '2020-01-01T18:30:00+09:00', replyTo: 'a' },
       { channel: 'shed', author: '|carl|', text: 'looks for the spade', time: '2021-06-01T00:00:00Z', action: true },
       { channel: 'garden', author: 'Alice', text: 'another one, in capitals', time: '2020-01-01T10:00:00.000Z' },
-      { channel: 'garden', author: 'carol', text: 'Alice, alice: thank @CAROL', time: '2020-01-01T11:00:00.000Z', replyTo: 'a' },
-      { channel: 'garden', author: 'carol', text: 'carol: hello', time: '2020-01-01T13:00:00.000Z', mentions: ['alice', 'nobody'] },
+      { channel: 'garden', author: 'carol', text: 'Alice, alice: @CAROL', time: '2020-01-01T11:00:00Z', replyTo: 'a' },
+      { channel: 'garden', author: 'carol', text: 'carol: I', time: '2020-01-01T13:00:00Z', mentions: ['alice', 'x'] },
       { channel: 'garden', author: 'alice', text: '  ', time: '2020-01-01T14:00:00.000Z' },
     ),
     'plants.jsonl.gz',
@@ -76,9 +81,9 @@ test('a log becomes channels, people, replies, mentions and times, as everybody 
     [1, 'alice', 'who waters the roses?'],
     [2, 'carol', 'alice: I do'],
     [3, 'Alice', 'another one, in capitals'],
-    [4, 'carol', 'Alice, alice: thank @CAROL'],
+    [4, 'carol', 'Alice, alice: @CAROL'],
     [5, 'carol', 'late in the file'],
-    [6, 'carol', 'carol: hello'],
+    [6, 'carol', 'carol: I'],
     [7, 'alice', ''],
   ])
   expect(messages.map((message) => message.createdAt)).toEqual(
@@ -103,7 +108,7 @@ test('a log becomes channels, people, replies, mentions and times, as everybody 
   const members = channel!.members.edges.map((edge) => edge.node)
   expect(channel!.members.totalCount).toBe(4)
   const others = members.filter((member) => member.user.id !== alice.id)
-  expect(others.map(({ role, lastReadSeq }) => [role, lastReadSeq])).toEqual([['MEMBER', 7], ['MEMBER', 7], ['MEMBER', 7]])
+  expect(others.map(({ role, lastReadSeq }) => `${role} ${lastReadSeq}`)).toEqual(['MEMBER 7', 'MEMBER 7', 'MEMBER 7'])
   expect(others.map((member) => member.joinedAt).toSorted()).toEqual([
     '2020-01-01T09:00:00.000Z',
     '2020-01-01T09:30:00.000Z',
@@ -122,7 +127,10 @@ test('a log goes into the public channel of its name; who is there has it to rea
   const channelId = createChannel.channel.id
   const stream = bob.client.messages({ channelId, after: createChannel.channel.cursor })
   const file = await writeLog(
-    lines({ channel: 'kitchen', author: 'dora', text: '@bob, soup?' }, { channel: 'kitchen', author: 'dora', text: '@alice no' }),
+    lines(
+      { channel: 'kitchen', author: 'dora', text: '@bob, soup?' },
+      { channel: 'kitchen', author: 'dora', text: '@alice no' },
+    ),
     'kitchen.jsonl',
   )
   expect(await importLog(file)).toMatchObject({ code: 0 })
@@ -144,7 +152,7 @@ test('a channel that holds newer messages is refused, and nothing at all is writ
   const before = await countRows()
   const run = await importLog(await writeLog(lines({ channel: 'cellar' }, { channel: 'attic' }), 'house.jsonl'))
   expect(run).toMatchObject({ code: 1, stdout: '' })
-  expect(run.stderr).toMatch(/Nothing was imported\.\nattic: the channel holds a message of .* begins at 2020-01-01T00:00:01/)
+  expect(run.stderr).toMatch(/^attic: the channel holds a message of .* what is to come begins at 2020-01-01T00:00:01/m)
   expect(await countRows()).toEqual(before)
 })
 
@@ -167,16 +175,16 @@ test('lines with faults stop the import before anything is written, unless they 
 })
 
 test('the IRC corpus is told by its first line, and its days are channels', async () => {
-  const line = { channel: 'ubuntu', day: '2005-06-12.train-c', at: '2005-06-12T23:59:00.000Z', nick: 'sinope[1] ', text: 'hi', me: false, line: 0, replyTo: null }
+  const line = { channel: 'ubuntu', day: '2005-06-12.train-c', text: 'hi', me: false, replyTo: null }
   const said = [
-    line,
+    { ...line, at: '2005-06-12T23:59:00.000Z', nick: 'sinope[1] ', line: 0 },
     // After midnight, with the date of the day before.
     { ...line, at: '2005-06-12T00:00:00.000Z', nick: 'kbrooks', text: 'sinope[1] : hello', line: 4, replyTo: 0 },
     { ...line, at: '2005-06-12T12:00:00.000Z', nick: 'kbrooks', text: 'yawns', me: true, line: 5 },
   ]
   const run = await importLog(await writeLog(said.map((line) => JSON.stringify(line)).join('\n')))
   expect(run).toMatchObject({ code: 0 })
-  expect(run.stdout).toContain('1 dated before what they answer')
+  expect(run.stdout).toContain('1 of the log dated before what they answer')
   const channelId = await findChannel('ubuntu 2005-06-12.train-c')
   await alice.client.request(JoinChannelDocument, { channelId })
   const messages = (await history(channelId)).slice(0, 3)

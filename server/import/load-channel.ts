@@ -49,7 +49,9 @@ export async function loadChannel(options: LoadOptions, plan: ChannelPlan, place
         end,
         digest.at(end),
       ])
-      if (end === plan.messages.length) await finish(tx, channelId, authors.map((author) => options.people.ids.get(author)!))
+      if (end === plan.messages.length) {
+        await finish(tx, channelId, authors.map((author) => options.people.ids.get(author)!))
+      }
       return rows.reduce((sum, row) => sum + row.mentionIds.length, 0)
     })
   }

@@ -71,7 +71,9 @@ function refuseKnown(plan: ChannelPlan, known: Known, source: string): string | 
 }
 
 function refuseNamesakes(plan: ChannelPlan, namesakes: readonly Named[]): string | null {
-  if (namesakes.length > 1) return `there are ${namesakes.length} public channels of this name. Rename all but one of them.`
+  if (namesakes.length > 1) {
+    return `there are ${namesakes.length} public channels of this name. Rename all but one of them.`
+  }
   return namesakes.length === 0 ? null : refuseNewer(plan, 0, namesakes[0]!.last_id)
 }
 

@@ -26,9 +26,9 @@ test('messages stand in the order of their times, and in that of the file where 
 })
 
 test('what is dated before the message that it answers comes after it, and so does what answers that', () => {
-  const said = entries(['before', 5], ['root', 10], ['reply', 1, 'root'], ['reply to the reply', 2, 'reply'], ['after', 11])
+  const said = entries(['before', 5], ['root', 10], ['reply', 1, 'root'], ['its reply', 2, 'reply'], ['after', 11])
   const { messages } = planChannel('tea', said)
-  expect(messages.map((message) => message.entry.text)).toEqual(['before', 'root', 'reply', 'reply to the reply', 'after'])
+  expect(messages.map((message) => message.entry.text)).toEqual(['before', 'root', 'reply', 'its reply', 'after'])
   expect(messages.map((message) => (+snowflakeTime(message.id) - noon) / 1_000)).toEqual([5, 10, 10, 10, 11])
 })
 
@@ -45,14 +45,23 @@ test('ids tell the times, grow, and are the same when more is said afterwards', 
 
 test('the digest tells what was said from anything else, and goes on with it', () => {
   const said = entries(['a', 1], ['b', 2], ['c', 3, 'a'])
-  const digest = (list: Entry[], count: number) => Buffer.from(createDigest(planChannel('tea', list)).at(count)).toString('hex')
+  const hex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+  const digest = (list: Entry[], count: number) => hex(createDigest(planChannel('tea', list)).at(count))
   const whole = digest(said, 3)
   expect(digest(said.slice(0, 2), 2)).toBe(digest(said, 2))
   const running = createDigest(planChannel('tea', said))
   running.at(1)
-  expect(Buffer.from(running.at(3)).toString('hex')).toBe(whole)
+  expect(hex(running.at(3))).toBe(whole)
   const last = said[2]!
-  const others: Partial<Entry>[] = [{ text: 'C' }, { author: 'bob' }, { at: last.at + 1 }, { replyTo: 'b' }, { action: true }, { mentions: [] }, { id: 'x' }]
+  const others: Partial<Entry>[] = [
+    { text: 'C' },
+    { author: 'bob' },
+    { at: last.at + 1 },
+    { replyTo: 'b' },
+    { action: true },
+    { mentions: [] },
+    { id: 'x' },
+  ]
   for (const other of others) expect(digest([...said.slice(0, 2), { ...last, ...other }], 3)).not.toBe(whole)
   expect(digest([...said.slice(0, 2), { ...last, line: 99 }], 3)).toBe(whole)
 })

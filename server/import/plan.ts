@@ -13,9 +13,9 @@ export type PlannedMessage = {
 export type ChannelPlan = { channel: string; messages: PlannedMessage[] }
 
 /**
- * Orders a channel's messages by time; those of one moment stay in the order of the file. A message that is dated before
- * the one it answers, because a clock was wrong or passed midnight without its date, comes after it all the same, and
- * with its time.
+ * Orders a channel's messages by time; those of one moment stay in the order of the file. A message that is dated
+ * before the one it answers, because a clock was wrong or passed midnight without its date, comes after it all the
+ * same, and with its time.
  *
  * Ids come from the log alone: whoever imports the same log again knows those that are in the store already.
  */

@@ -19,7 +19,8 @@ function createBar(output: Output): Counted {
     {
       stream: output,
       format: '{bar} {percentage} %  {value} of {total} messages  {eta_formatted} left',
-      formatValue: (value, _, type) => (type === 'value' || type === 'total' ? value.toLocaleString('en') : String(value)),
+      formatValue: (value, _, type) =>
+        type === 'value' || type === 'total' ? value.toLocaleString('en') : String(value),
       hideCursor: true,
       // Stopping is the caller's, who closes the store as well.
       gracefulExit: false,

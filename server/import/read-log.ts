@@ -29,7 +29,8 @@ export async function readLog(path: string, wanted: FormatName | null, signal?: 
       throw new LineError(`"id" ${entry.id} is taken by an earlier line of the channel`)
     }
     if (entry.replyTo !== null && !channel.ids.has(entry.replyTo)) {
-      faults.push({ line, problem: `what it answers, ${entry.replyTo}, is no earlier line of the channel`, skipped: false })
+      const problem = `what it answers, ${entry.replyTo}, is no earlier line of the channel`
+      faults.push({ line, problem, skipped: false })
       entry.replyTo = null
     }
     if (entry.id !== null) channel.ids.add(entry.id)

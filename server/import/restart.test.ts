@@ -1,8 +1,11 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { type Database, openDatabase } from '../../drizzle/connection.ts'
 import { createTestDatabase } from '../testing/test-app.ts'
 import { lines, type Line, runImport, startImport, writeLog } from './testing/run-import.ts'
+
+// Each of them starts processes, on a machine that may have others to run.
+vi.setConfig({ testTimeout: 60_000 })
 
 let databaseUrl: string
 let database: Database
@@ -32,16 +35,19 @@ async function contents(source: string, from = database) {
     )
   return {
     channels: await rows(
-      `select name, kind, member_count, first_seq, last_seq, last_id, created_at from channels c where id $of order by name`,
+      `select name, kind, member_count, first_seq, last_seq, last_id, created_at
+       from channels where id $of order by name`,
     ),
     messages: await rows(
-      `select c.name, m.id, m.seq, m.kind, i.subject, m.content, m.reply_to_id, m.reply_count, cardinality(m.mention_ids)
+      `select c.name, m.id, m.seq, m.kind, i.subject, m.content, m.reply_to_id, m.reply_count,
+              cardinality(m.mention_ids)
        from messages m join channels c on c.id = m.channel_id join identities i on i.user_id = m.author_id
        where m.channel_id $of order by c.name, m.seq`,
     ),
     members: await rows(
-      `select c.name, i.subject, m.role, m.joined_at, m.last_read_seq from members m join channels c on c.id = m.channel_id
-       join identities i on i.user_id = m.user_id where m.channel_id $of order by c.name, i.subject`,
+      `select c.name, i.subject, m.role, m.joined_at, m.last_read_seq
+       from members m join channels c on c.id = m.channel_id join identities i on i.user_id = m.user_id
+       where m.channel_id $of order by c.name, i.subject`,
     ),
     threads: await rows(
       `select c.name, t.message_id, i.subject, t.last_read_seq from threads t join channels c on c.id = t.channel_id
@@ -79,8 +85,8 @@ test('killed in the middle, three times over, it goes on and leaves what one run
   expect(cuts[2]).toBeLessThan(log.length)
   expect(cuts).toEqual(cuts.toSorted((a, b) => a - b))
   // A channel that is not whole is not open yet.
-  const [open] = await database.run(`select count(*)::int from channels where kind = 'PUBLIC' and name = 'killed 2'`, [])
-  expect(open).toEqual({ count: 0 })
+  const [open] = await database.run<{ kind: string }>(`select kind from channels where name = 'killed 2'`, [])
+  expect(open?.kind).not.toBe('PUBLIC')
 
   const last = await runImport(databaseUrl, file)
   expect(last).toMatchObject({ code: 0 })
@@ -93,7 +99,7 @@ test('killed in the middle, three times over, it goes on and leaves what one run
   const whole = await contents('killed', other)
   expect(await contents('killed')).toEqual(whole)
   expect(whole.messages).toHaveLength(log.length)
-}, 60_000)
+})
 
 test('stopped by a signal, it says so, and goes on the next time', async () => {
   const file = await writeLog(lines(...longLog(9_000, 'stopped')), 'stopped.jsonl')
@@ -107,7 +113,7 @@ test('stopped by a signal, it says so, and goes on the next time', async () => {
   expect(done).toBeLessThan(9_000)
   expect(await runImport(databaseUrl, file)).toMatchObject({ code: 0 })
   expect(await progressOf('stopped')).toBe(9_000)
-}, 30_000)
+})
 
 test('a second time nothing is doubled, and a log that has grown goes on where it ended', async () => {
   const log = longLog(300, 'grown')
@@ -148,7 +154,8 @@ test('another log under the same name is refused, and so is one that has lost it
 
 test('two imports of one log at once give each message once', async () => {
   const file = await writeLog(lines(...longLog(3_000, 'twice')), 'twice.jsonl')
-  const runs = await Promise.all([runImport(databaseUrl, file, '--batch', '50'), runImport(databaseUrl, file, '--batch', '50')])
+  const start = () => runImport(databaseUrl, file, '--batch', '50')
+  const runs = await Promise.all([start(), start()])
   for (const run of runs) {
     if (run.code !== 0) expect(run.stderr).toContain('Another import of "twice" is running')
   }

@@ -11,7 +11,7 @@ const maxBatch = 128
 const maxBatchCharacters = 1_000_000
 
 /** A send that has waited its turn for so long is given up: the batches before it find a store that does not answer. */
-const maxWaitMs = 5_000
+const defaultMaxWaitMs = 5_000
 
 type Waiting = {
   send: Send
@@ -43,7 +43,9 @@ export function createSendBatcher(options: {
   /** Called with what a batch changed, after its commit and before its senders are answered. */
   announce: (changes: Change[]) => void
   onBatch?: (size: number) => void
+  maxWaitMs?: number
 }): SendBatcher {
+  const { maxWaitMs = defaultMaxWaitMs } = options
   const queues = new Map<string, Waiting[]>()
   const running = new Set<Promise<void>>()
 

@@ -62,7 +62,7 @@ const changesSinceStatement = `/* changes since */
     order by at limit $4 + 1
   )
   select head.last_change, head.last_seq, head.member, merged.at, merged.kind as change_kind,
-         to_jsonb(p.*) as member_row, m.*
+         merged.user_id, to_jsonb(p.*) as member_row, m.*
   from head
   left join merged on true
   left join lateral (select * from messages where channel_id = $1 and id = merged.message_id offset 0) m on true
@@ -75,6 +75,8 @@ type RawChange = {
   member: boolean
   at: number | null
   change_kind: MessageChangeKind | 'MEMBER' | 'CHANNEL'
+  /** Beside `member_row`, in which JSON would have rounded it. */
+  user_id: string | null
   member_row: (Omit<RawMember, 'joined_at' | 'left_at' | 'muted_until'> & Record<'joined_at' | 'left_at' | 'muted_until', string>) | null
 } & RawMessage
 
@@ -128,7 +130,7 @@ function toChange(channelId: string, row: RawChange, change: number, seq: number
       member: toMemberRow({
         ...raw,
         channel_id: channelId,
-        user_id: String(raw.user_id),
+        user_id: row.user_id!,
         joined_at: new Date(raw.joined_at),
         left_at: raw.left_at === null ? null : new Date(raw.left_at),
         muted_until: raw.muted_until === null ? null : new Date(raw.muted_until),

@@ -1,12 +1,13 @@
 import { and, eq, sql } from 'drizzle-orm'
 import type { Database, Transaction } from '../../drizzle/connection.ts'
 import { channels, members, messageChanges, messages } from '../../drizzle/tables/index.ts'
+import { createTurns, type Turns } from '../lib/turns.ts'
 import type { Change, MessageChangeKind } from './changes.ts'
 import type { ChannelRow, MemberRow, MessageRow } from './rows.ts'
 import { clockSlackMs } from './send.ts'
 import { compareSnowflakes, snowflakeAt } from './snowflake.ts'
 
-/** A channel whose row this transaction holds: the only place but the send statement that gives out its numbers. */
+/** A channel whose row this transaction holds: the only place but the send and append statements to number anything. */
 export type LockedChannel = {
   /** The channel as it was when it was locked. */
   row: ChannelRow
@@ -29,23 +30,36 @@ export type LockedChannel = {
   setInfo(set: Partial<Pick<ChannelRow, 'name' | 'topic'>>): void
 }
 
+/** Changes that wait for their channel longer than this find it too busy. Milliseconds. */
+const maxWaitMs = 5_000
+
+/** The turns of each database's channels. */
+const turnsOf = new WeakMap<Database, Turns>()
+
 /**
  * Runs `work` with the channel's row locked, in one transaction, and writes what it did to the channel's counters.
  * Returns its result and the changes it made, in order, to be announced. Null where there is no such channel.
+ *
+ * The changes of one channel take turns before they take a connection: the row would let only one of them go on anyway,
+ * and the others would keep the pool from everybody else while they wait.
  */
 export async function changeChannel<Result>(
   database: Database,
   channelId: string,
   work: (channel: LockedChannel) => Promise<Result>,
 ): Promise<{ result: Result; changes: Change[] } | null> {
-  return database.transaction(async (tx) => {
-    const [row] = await tx.orm.select().from(channels).where(eq(channels.id, channelId)).for('no key update')
-    if (row === undefined) return null
-    const locked = lockedChannel(tx, row)
-    const result = await work(locked.channel)
-    await locked.save()
-    return { result, changes: locked.changes }
-  })
+  const turns = turnsOf.get(database) ?? createTurns(maxWaitMs)
+  turnsOf.set(database, turns)
+  return turns.take(channelId, () =>
+    database.transaction(async (tx) => {
+      const [row] = await tx.orm.select().from(channels).where(eq(channels.id, channelId)).for('no key update')
+      if (row === undefined) return null
+      const locked = lockedChannel(tx, row)
+      const result = await work(locked.channel)
+      await locked.save()
+      return { result, changes: locked.changes }
+    }),
+  )
 }
 
 /** The same for a channel that this transaction has just made, which nobody else can see yet. */

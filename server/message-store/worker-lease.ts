@@ -5,6 +5,7 @@ import { maxWorker } from './snowflake.ts'
 
 /** How long a number stays with a process that is not heard of. Longer than any pause that a process lives through. */
 const leaseMs = 60_000
+
 const renewMs = 15_000
 
 /** A process stops writing this long before its lease ends, so that its last statement is over by then. */
@@ -13,17 +14,51 @@ const marginMs = 10_000
 export type WorkerLease = {
   /** The number; throws UNAVAILABLE once the lease may have passed to somebody else. */
   worker(): number
+  /** Whether there is a lease just now. */
+  isHeld(): boolean
   release(): Promise<void>
 }
 
 /**
  * Leases a worker number for this process, and keeps it renewed. The store's clock decides when a lease is over; this
- * process measures its own time from before each renewal, so that it gives up first.
+ * process measures its own time from before each renewal, so that it gives up first. A process that has slept through
+ * its lease, so that somebody else has its number, leases another.
  */
 export async function leaseWorker(database: Database, onError: (error: unknown) => void): Promise<WorkerLease> {
   const holder = randomUUID()
-  let leased = performance.now()
-  const worker = await database.transaction(async ({ run }) => {
+  let since = performance.now()
+  let worker = await takeFree(database, holder)
+
+  async function renew() {
+    const started = performance.now()
+    const renewed = await database.run(
+      `update worker_leases set expires_at = now() + interval '${leaseMs} ms'
+       where worker = $1 and holder = $2 returning worker`,
+      [worker, holder],
+    )
+    if (renewed.length === 0) worker = await takeFree(database, holder)
+    since = started
+  }
+  const timer = setInterval(() => void renew().catch(onError), renewMs)
+  timer.unref()
+  const isHeld = () => performance.now() - since < leaseMs - marginMs
+
+  return {
+    isHeld,
+    worker() {
+      if (!isHeld()) throw unavailable(new Error('the worker lease is over'))
+      return worker
+    },
+    async release() {
+      clearInterval(timer)
+      await database.run('delete from worker_leases where worker = $1 and holder = $2', [worker, holder])
+    },
+  }
+}
+
+/** Takes the lowest number that nobody holds. */
+function takeFree(database: Database, holder: string): Promise<number> {
+  return database.transaction(async ({ run }) => {
     // Taking the table's lock lets only one process choose at a time; it happens once in a process's life.
     await run('lock table worker_leases in share row exclusive mode', [])
     const [free] = await run<{ worker: number }>(
@@ -40,29 +75,4 @@ export async function leaseWorker(database: Database, onError: (error: unknown) 
     )
     return free.worker
   })
-
-  async function renew() {
-    const started = performance.now()
-    const rows = await database.run(
-      `update worker_leases set expires_at = now() + interval '${leaseMs} ms'
-       where worker = $1 and holder = $2 returning worker`,
-      [worker, holder],
-    )
-    // Somebody else has it: this process has slept through its lease, and must not write any more.
-    if (rows.length === 0) throw new Error('The worker lease is lost')
-    leased = started
-  }
-  const timer = setInterval(() => void renew().catch(onError), renewMs)
-  timer.unref()
-
-  return {
-    worker() {
-      if (performance.now() - leased > leaseMs - marginMs) throw unavailable(new Error('the worker lease is over'))
-      return worker
-    },
-    async release() {
-      clearInterval(timer)
-      await database.run('delete from worker_leases where worker = $1 and holder = $2', [worker, holder])
-    },
-  }
 }

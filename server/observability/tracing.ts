@@ -1,5 +1,5 @@
 import { type Span, SpanStatusCode, type Tracer, context, diag, DiagLogLevel } from '@opentelemetry/api'
-import { MaruError } from '../errors.ts'
+import { expectedFailure } from '../errors.ts'
 import { withDeadline } from '../lib/deadline.ts'
 import type { Log } from './log.ts'
 
@@ -52,7 +52,7 @@ function end<Value>(span: Span, value: Value): Value {
 }
 
 function fail(span: Span, error: unknown): never {
-  const type = error instanceof MaruError ? error.code : error instanceof Error ? error.name : 'INTERNAL'
+  const type = expectedFailure(error)?.code ?? (error instanceof Error ? error.name : 'INTERNAL')
   span.setAttribute('error.type', type)
   span.setStatus({ code: SpanStatusCode.ERROR })
   span.end()

@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { WebSocket } from 'ws'
 import {
@@ -12,7 +13,7 @@ import {
 import { createLedger, type Ledger, type Send } from './crash-ledger.ts'
 import { postgresPid, type ServerProcess, startServer } from './server-process.ts'
 
-/** Who is killed: the process and its Postgres, only the process, or only Postgres, which takes the process along. */
+/** Who is killed: the process and all of its Postgres, only the process, or only Postgres, which takes us along. */
 export type Victim = 'both' | 'process' | 'postgres'
 
 export type Round = {
@@ -45,7 +46,7 @@ export async function crashRounds(options: {
   victims: readonly Victim[]
   onRound?: (round: Round) => void
 }): Promise<Round[]> {
-  const env = { DATA_DIR: options.dataDir, ACCESS_TOKEN_MINUTES: '1440', LOG_LEVEL: 'info' }
+  const env = { DATA_DIR: options.dataDir, ACCESS_TOKEN_MINUTES: '1440' }
   let server = startServer(env)
   const { url } = await server.ready
   const port = new URL(url!).port
@@ -93,7 +94,7 @@ async function signUpAll(url: string): Promise<Person[]> {
       webSocketImpl: WebSocket,
       token: () => signUp.accessToken,
       // A server that is being started again is asked often.
-      retry: { minMs: 50, maxMs: 200 },
+      retry: { minDelayMs: 50, maxDelayMs: 200 },
     }),
   }))
 }
@@ -115,23 +116,36 @@ async function sendUntilKilled(
   people: Person[],
   ledger: Ledger,
 ): Promise<void> {
-  let over = false
+  const over = new AbortController()
   const sending = Array.from({ length: lanes }, async (_, lane) => {
-    while (!over) await sendOnce(people, ledger, ledger.newSend(lane % people.length))
+    while (!over.signal.aborted) await sendOnce(people, ledger, ledger.newSend(lane % people.length))
   })
   const before = ledger.acknowledged()
   await sleep(sendingMs.least + Math.random() * (sendingMs.most - sendingMs.least))
   while (ledger.acknowledged() - before < lanes) await sleep(10)
 
   const postgres = postgresPid(dataDir)!
+  if (victim === 'both') killChildren(postgres)
   if (victim !== 'process') process.kill(postgres, 'SIGKILL')
   if (victim !== 'postgres') process.kill(server.pid, 'SIGKILL')
-  over = true
+  over.abort()
   const exit = await server.exit
   const expected = victim === 'postgres' ? 1 : 'SIGKILL'
-  if (exit !== expected) throw new Error(`The process ended with ${exit}, not ${expected}:\n${server.output()}`)
-  if (server.output().includes('unforeseen')) throw new Error(`The process was taken by surprise:\n${server.output()}`)
+  if (exit !== expected) throw new Error(`The process ended with ${exit}, not ${expected}:\n${JSON.stringify(server.complaints())}`)
+  if (server.output().includes('unforeseen error')) throw new Error(`The process was taken by surprise:\n${JSON.stringify(server.complaints())}`)
   await Promise.all(sending)
+}
+
+/** Kills everything that Postgres has started, before it can do so much as notice. */
+function killChildren(postgres: number): void {
+  process.kill(postgres, 'SIGSTOP')
+  for (const child of childrenOf(postgres)) process.kill(child, 'SIGKILL')
+}
+
+/** At once, and not by a program that is started for it: sends must not come to their end meanwhile. */
+function childrenOf(pid: number): number[] {
+  const file = `/proc/${pid}/task/${pid}/children`
+  return existsSync(file) ? readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number) : []
 }
 
 /** Sends, or sends again; what nobody knows of is left in the ledger for the next round. */

@@ -16,9 +16,13 @@ export type ServerProcess = {
   exit: Promise<number | NodeJS.Signals>
   /** Everything that it has printed so far, to both outputs. */
   output(): string
+  /** The lines of its log that tell of something wrong. */
+  complaints(): Complaint[]
   /** Sends a signal, and waits for the end. */
   end(signal?: NodeJS.Signals): Promise<number | NodeJS.Signals>
 }
+
+export type Complaint = { level: number; msg: string; err?: unknown }
 
 export type Ready = {
   /** Of the API, as it was printed. Null for a process that serves nobody. */
@@ -79,12 +83,23 @@ export function startProcess(command: string, args: string[], env: Record<string
     ready,
     exit,
     output: () => output,
+    complaints: () => complaintsIn(output),
     end(signal = 'SIGTERM') {
       child.kill(signal)
       return exit
     },
   }
 }
+
+/** Levels above this one say that something is wrong. */
+const infoLevel = 30
+
+const complaintsIn = (output: string): Complaint[] =>
+  output
+    .split('\n')
+    .filter((line) => line.startsWith('{'))
+    .map((line) => JSON.parse(line) as Complaint)
+    .filter((line) => line.level > infoLevel)
 
 /** Starts `node server/main.ts`, as `npm start` does. */
 export const startServer = (env: Record<string, string> = {}, ...args: string[]): ServerProcess =>

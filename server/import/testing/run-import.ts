@@ -40,12 +40,15 @@ export const runImport = (databaseUrl: string, ...args: string[]): Promise<Impor
   startImport(databaseUrl, ...args).done
 
 /** A line of a log; what is left out is filled in. */
-export type Line = { channel?: string; author?: string; time?: string | number; text?: string; [field: string]: unknown }
+export type Line = { channel?: string; author?: string; time?: string | number; text?: string; [more: string]: unknown }
 
 /** Lines of the documented form, a second apart unless they say when. */
 export const lines = (...said: Line[]): string =>
   said
-    .map((line, place) => ({ channel: 'tea', author: 'alice', time: Date.UTC(2020, 0, 1) + place * 1_000, text: 'hm', ...line }))
+    .map((line, place) => {
+      const time = Date.UTC(2020, 0, 1) + place * 1_000
+      return { channel: 'tea', author: 'alice', time, text: 'hm', ...line }
+    })
     .map((line) => `${JSON.stringify(line)}\n`)
     .join('')
 

@@ -1,0 +1,189 @@
+import {
+  defaultFieldResolver,
+  execute,
+  type GraphQLField,
+  type GraphQLObjectType,
+  isIntrospectionType,
+  isObjectType,
+  parse,
+  subscribe,
+  validate,
+} from 'graphql'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import {
+  AddReactionDocument,
+  MarkReadDocument,
+  PinMessageDocument,
+  SaveDraftDocument,
+  SetTypingDocument,
+} from '../client-sdk/index.ts'
+import { parseGlobalId } from '../server/lib/global-id.ts'
+import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
+import type { Context } from './context.ts'
+import { schema } from './index.ts'
+import { createLoaders, createViewerLoaders } from './loaders.ts'
+import { newChannel, say } from './testing/operations.ts'
+
+/**
+ * Events are answered once for all who get the same answer, so that a field which looks at the viewer without saying so
+ * would show one person what is another's. Here every resolver of the schema runs with a context that notes whether the
+ * viewer was looked at, and those are compared with the ones that are marked `ofViewer`.
+ */
+const resolved = new Set<string>()
+const lookedAtViewer = new Set<string>()
+
+/** Mutations are done by the viewer and told to nobody else. */
+const objectTypes = Object.values(schema.getTypeMap()).filter(
+  (type): type is GraphQLObjectType => isObjectType(type) && !isIntrospectionType(type) && type !== schema.getMutationType(),
+)
+
+type Field = { name: string; field: GraphQLField<unknown, Context> }
+const fields: Field[] = objectTypes.flatMap((type) =>
+  Object.values(type.getFields()).map((field) => ({ name: `${type.name}.${field.name}`, field })),
+)
+
+/** A context that is the same but for noting who looks at what depends on the viewer. */
+const watched = (context: Context, note: () => void): Context =>
+  new Proxy(context, {
+    get(target, key) {
+      if (key === 'viewer' || key === 'own') note()
+      return Reflect.get(target, key)
+    },
+  })
+
+// The schema of this test alone: each test file has modules of its own.
+for (const { name, field } of fields) {
+  const resolve = field.resolve ?? defaultFieldResolver
+  field.resolve = (parent, args, context, info) => {
+    resolved.add(name)
+    return resolve(parent, args, watched(context, () => lookedAtViewer.add(name)), info)
+  }
+}
+
+let app: TestApp
+let alice: Person
+let bob: Person
+let context: Context
+beforeAll(async () => {
+  app = await startTestApp()
+  ;[alice, bob] = await Promise.all([app.signUp('alice'), app.signUp('bob')])
+  context = contextOf(alice)
+})
+afterAll(() => app.stop())
+
+function contextOf(person: Person): Context {
+  const parsed = parseGlobalId(person.id)
+  if (parsed?.type !== 'User') throw new Error('A person has the id of a user')
+  const viewer = { userId: parsed.userId, sessionId: null, expiresAt: null }
+  const { services, streams } = app.app
+  return {
+    viewer,
+    services,
+    streams,
+    loaders: createLoaders(services),
+    own: createViewerLoaders(services, viewer),
+    startCookieSession() {},
+    endCookieSession() {},
+  }
+}
+
+function read(text: string) {
+  const document = parse(text)
+  expect(validate(schema, document)).toEqual([])
+  return document
+}
+
+async function run(text: string, variableValues: Record<string, unknown> = {}) {
+  const { data, errors } = await execute({ schema, document: read(text), variableValues, contextValue: context })
+  expect(errors).toBeUndefined()
+  return data
+}
+
+/** Opens a subscription; gives its next event each time. */
+async function listen(text: string, variableValues: Record<string, unknown> = {}) {
+  const stream = await subscribe({ schema, document: read(text), variableValues, contextValue: context })
+  if (!(Symbol.asyncIterator in stream)) throw new Error(JSON.stringify(stream.errors))
+  return {
+    async next() {
+      const { value } = await stream.next()
+      expect(value!.errors).toBeUndefined()
+      return value!.data
+    },
+    close: () => stream.return(undefined),
+  }
+}
+
+const user = 'id username displayName avatarUrl bot createdAt presence { status statusText lastActiveAt }'
+const page = 'pageInfo { hasNextPage hasPreviousPage startCursor endCursor }'
+const member = `user { ${user} } role joinedAt lastReadSeq notificationLevel mutedUntil`
+const message = `id kind channel { id } seq version author { id } content createdAt editedAt deletedAt
+  replyTo { id } replyCount replies { edges { cursor node { id } } ${page} } viewerThread { lastReadSeq unreadCount }
+  mentions { id } reactions { emoji count userIds viewerHasReacted } pinnedAt`
+const channel = `id kind name topic createdAt directPeer { id } cursor firstSeq lastSeq lastMessage { id } memberCount
+  members { edges { cursor node { ${member} } } ${page} totalCount }
+  messages { edges { cursor node { ${message} } } ${page} } pinnedMessages { edges { cursor node { id } } }
+  viewerMembership { role } unreadCount unreadMentionCount viewerDraft`
+
+async function readEverything(groupId: string, directId: string) {
+  await run(
+    `query Everything($ids: [ID!]!, $id: ID!) {
+      viewer { ${user} } user(username: "bob") { id } channel(id: $id) { ${channel} } node(id: $id) { id } nodes(ids: $ids) { id }
+      channels { edges { cursor node { ${channel} } } ${page} } publicChannels { edges { cursor node { id } } }
+    }`,
+    { id: groupId, ids: [directId, bob.id] },
+  )
+}
+
+async function hearEverything(channelId: string) {
+  const place = 'stream cursor'
+  const messages = await listen(`subscription Messages($id: ID!) { messages(channelId: $id) { ${place} kind message { id } } }`, { id: channelId })
+  const inbox = await listen(`subscription Inbox { inbox {
+    ... on MessageEvent { ${place} message { id } } ... on MembershipEvent { ${place} channel { id } user { id } member { role } }
+    ... on ChannelUpdatedEvent { ${place} channel { id } } ... on ReadStateEvent { ${place} channel { id } lastReadSeq }
+    ... on SyncedEvent { ${place} }
+  } }`)
+  const presence = await listen(`subscription Presence($ids: [ID!]!) { presence(userIds: $ids) { user { id } presence { status } } }`, { ids: [bob.id] })
+  const typing = await listen(`subscription Typing($id: ID!) { typing(channelId: $id) { user { id } typing } }`, { id: channelId })
+  const receipts = await listen(`subscription Receipts($id: ID!) { readReceipts(channelId: $id) { user { id } lastReadSeq } }`, { id: channelId })
+  await inbox.next()
+  await presence.next()
+
+  const { seq } = await say(bob, channelId, 'hi')
+  await messages.next()
+  await inbox.next()
+  await alice.client.request(MarkReadDocument, { channelId, seq })
+  await receipts.next()
+  await inbox.next()
+  await alice.client.request(SaveDraftDocument, { channelId, content: 'dear' })
+  await inbox.next()
+  await bob.client.request(SetTypingDocument, { channelId, typing: true })
+  await typing.next()
+  await newChannel(bob, {}, [alice])
+  await inbox.next()
+  for (const stream of [messages, inbox, presence, typing, receipts]) await stream.close()
+}
+
+test('every field that looks at the viewer says so, and no other', async () => {
+  const groupId = await newChannel(alice, { kind: 'PUBLIC', name: 'square' }, [bob])
+  const directId = await newChannel(alice, { kind: 'DIRECT', name: null }, [bob])
+  const root = await say(bob, groupId, '@alice')
+  await alice.client.request(AddReactionDocument, { messageId: root.id, emoji: '👍' })
+  await alice.client.request(PinMessageDocument, { messageId: root.id })
+  await say(alice, groupId, 'yes', { replyToId: root.id })
+  await run(`mutation SignUp { signUp(input: { username: "carol", password: "long enough" }) {
+    accessToken accessTokenExpiresAt refreshToken viewer { id }
+  } }`)
+  await run(
+    `mutation Payloads($channelId: ID!, $messageId: ID!) {
+      markRead(channelId: $channelId, seq: 1) { channel { id } } unpinMessage(messageId: $messageId) { message { id } }
+    }`,
+    { channelId: groupId, messageId: root.id },
+  )
+  await readEverything(groupId, directId)
+  await hearEverything(groupId)
+
+  const names = fields.map(({ name }) => name)
+  expect(names.filter((name) => !resolved.has(name))).toEqual([])
+  const marked = fields.filter(({ field }) => field.extensions.dependsOnViewer === true).map(({ name }) => name)
+  expect([...lookedAtViewer].toSorted()).toEqual(marked.toSorted())
+})
