@@ -140,7 +140,10 @@ channelType.implement({
       ...ofViewer,
       description: 'What the viewer has typed and not sent, on any device.',
       nullable: true,
-      resolve: (channel, _, { viewer, own }) => (viewer === null ? null : own.draft.load(channel.id)),
+      resolve: async (channel, _, { viewer, own, spend }) => {
+        const draft = viewer === null ? null : await own.draft.load(channel.id)
+        return draft === null ? null : spend(draft)
+      },
     }),
   }),
 })

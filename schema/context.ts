@@ -12,6 +12,8 @@ export type Context = {
   loaders: Loaders
   /** What depends on who asks. */
   own: ViewerLoaders
+  /** Counts text that goes into the answer; throws QUERY_TOO_COMPLEX once it is more than any screen shows. */
+  spend(text: string): string
   /** Keep GraphiQL's page signed in; nothing elsewhere. */
   startCookieSession(token: string, expiresAt: Date): void
   endCookieSession(): void

@@ -31,8 +31,9 @@ messageType.implement({
       type: userType,
       resolve: async (message, _, { loaders }) => (await loaders.user.load(message.authorId))!,
     }),
-    content: t.exposeString('content', {
+    content: t.string({
       description: 'Up to 100,000 characters (Unicode code points). Empty once deleted.',
+      resolve: (message, _, { spend }) => spend(message.content),
     }),
     createdAt: t.field({ type: 'DateTime', resolve: (message) => snowflakeTime(message.id) }),
     editedAt: t.field({ type: 'DateTime', nullable: true, resolve: (message) => message.editedAt }),

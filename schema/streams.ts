@@ -1,10 +1,11 @@
+import { may } from '../server/domain/permissions.ts'
 import type { AccountItem } from '../server/fanout/account-source.ts'
 import { encodeCursor } from '../server/fanout/cursor.ts'
 import { type InboxItem, openInbox } from '../server/fanout/inbox.ts'
 import { type MessageChange, openMessages } from '../server/fanout/streams.ts'
 import { channelGlobalId, userGlobalId } from '../server/lib/global-id.ts'
 import type { Change, Position } from '../server/message-store/changes.ts'
-import type { MemberRow } from '../server/message-store/rows.ts'
+import type { ChannelRow, MemberRow } from '../server/message-store/rows.ts'
 import { builder } from './builder.ts'
 import type { Context } from './context.ts'
 import { readChannelId } from './ids.ts'
@@ -26,9 +27,12 @@ const onAccount = (userId: string, change: number): Place => ({
 })
 
 type MessageEvent = Place & { of: 'message'; change: MessageChange }
-type MembershipEvent = Place & { of: 'membership'; channelId: string; userId: string; member: MemberRow | null }
-type ChannelUpdatedEvent = Place & { of: 'channel'; channelId: string }
-type ReadStateEvent = Place & { of: 'read'; channelId: string; userId: string }
+/** `hidden` where the viewer may not see the channel any more. */
+type OfChannel = { channelId: string; hidden?: boolean }
+
+type MembershipEvent = Place & OfChannel & { of: 'membership'; userId: string; member: MemberRow | null }
+type ChannelUpdatedEvent = Place & OfChannel & { of: 'channel' }
+type ReadStateEvent = Place & OfChannel & { of: 'read'; userId: string }
 type SyncedEvent = Place & { of: 'synced' }
 type StreamEvent = MessageEvent | MembershipEvent | ChannelUpdatedEvent | ReadStateEvent | SyncedEvent
 
@@ -57,8 +61,21 @@ const messageEventKind = builder.enumType('MessageEventKind', {
   } as const,
 })
 
-const channelOf = async ({ channelId }: { channelId: string }, _: unknown, { loaders }: Context) =>
-  (await loaders.channel.load(channelId))!
+/** A channel as those see it who may not see it: which one it is. */
+const withoutSecrets = (channel: ChannelRow): ChannelRow => ({
+  ...channel,
+  name: null,
+  topic: null,
+  memberCount: 0,
+  firstSeq: 0,
+  lastSeq: 0,
+  lastChange: 0,
+})
+
+const channelOf = async ({ channelId, hidden }: OfChannel, _: unknown, { loaders }: Context) => {
+  const channel = (await loaders.channel.load(channelId))!
+  return hidden === true ? withoutSecrets(channel) : channel
+}
 
 const messageEvent = builder.objectRef<MessageEvent>('MessageEvent').implement({
   interfaces: [eventType],
@@ -138,10 +155,15 @@ async function toEvent(item: InboxItem, loaders: Loaders): Promise<StreamEvent> 
 
 async function toAccountEvent({ kind, userId, channelId, change }: AccountItem, loaders: Loaders): Promise<StreamEvent> {
   const place = onAccount(userId, change)
-  if (kind === 'READ') return { of: 'read', ...place, channelId, userId }
-  if (kind === 'CHANNEL') return { of: 'channel', ...place, channelId }
-  const member = await loaders.membership.load({ channelId, userId })
-  return { of: 'membership', ...place, channelId, userId, member }
+  const [channel, member] = await Promise.all([
+    loaders.channel.load(channelId),
+    loaders.membership.load({ channelId, userId }),
+  ])
+  // Who has left learns that they have, and nothing of what became of the channel since.
+  const hidden = !may(member?.role ?? 'NONE', 'see', channel!.kind)
+  if (kind === 'READ') return { of: 'read', ...place, channelId, userId, hidden }
+  if (kind === 'CHANNEL') return { of: 'channel', ...place, channelId, hidden }
+  return { of: 'membership', ...place, channelId, userId, member, hidden }
 }
 
 builder.subscriptionFields((t) => ({

@@ -20,6 +20,7 @@ import {
 import { parseGlobalId } from '../server/lib/global-id.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
 import type { Context } from './context.ts'
+import { createBudget } from './budget.ts'
 import { schema } from './index.ts'
 import { createLoaders, createViewerLoaders } from './loaders.ts'
 import { newChannel, say } from './testing/operations.ts'
@@ -82,6 +83,7 @@ function contextOf(person: Person): Context {
     streams,
     loaders: createLoaders(services),
     own: createViewerLoaders(services, viewer),
+    spend: createBudget(),
     startCookieSession() {},
     endCookieSession() {},
   }

@@ -1,3 +1,4 @@
+import { createBudget } from '../schema/budget.ts'
 import { schema } from '../schema/index.ts'
 import type { Context } from '../schema/context.ts'
 import { createLoaders, createViewerLoaders, type Loaders } from '../schema/loaders.ts'
@@ -49,6 +50,7 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
       streams,
       loaders: loadersFor(event),
       own: createViewerLoaders(services, viewer),
+      spend: createBudget(),
       startCookieSession,
       endCookieSession,
     }),
@@ -72,6 +74,7 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
   })
   await app.bus.subscribe(topics.sessions, (payload) => {
     const ended = JSON.parse(payload) as { userId: string; sessionId: string }
+    services.sessions.noteEnded(ended.sessionId)
     server.closeSessions((viewer) => viewer.userId === ended.userId && viewer.sessionId === ended.sessionId)
   })
   return server

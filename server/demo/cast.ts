@@ -9,6 +9,7 @@ import {
   Session,
 } from '../../client-sdk/index.ts'
 import { toUsername } from '../domain/users.ts'
+import { patiently } from './patience.ts'
 
 /** The people of a talk, signed in, by the names that the talk has for them. */
 export type Cast = Map<string, MaruClient>
@@ -23,11 +24,18 @@ const maxNamesakes = 20
  * Signs in each of these people, and signs up whom the server does not know. Nobody can guess their passwords, which
  * come from `secret`: with the same one they are found again, with another one they are other people.
  */
-export async function assemble(url: string, secret: string, names: readonly string[]): Promise<Cast> {
+export async function assemble(
+  url: string,
+  secret: string,
+  names: readonly string[],
+  signal: AbortSignal,
+): Promise<Cast> {
   const cast: Cast = new Map()
   for (const name of names) {
     const session = new Session({ url })
-    await signIn(session, name, (username) => password(secret, url, username, name))
+    const passwordOf = (username: string) => password(secret, url, username, name)
+    // Servers let only so many people sign in at a time.
+    await patiently(['RATE_LIMITED'], () => signIn(session, name, passwordOf), signal)
     cast.set(name, createMaruClient({ url, token: session.token }))
   }
   return cast

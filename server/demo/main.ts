@@ -25,7 +25,7 @@ async function run(command: Command, signal: AbortSignal): Promise<void> {
   const people = [...new Set(lines.map((line) => line.author))]
 
   say(`Signing in ${people.length} people at ${url} …`)
-  const cast = await assemble(url, await keptSecret(readDataDir(process.env), 'demo-secret'), people)
+  const cast = await assemble(url, await keptSecret(readDataDir(process.env), 'demo-secret'), people, signal)
   try {
     const channelId = await openChannel(cast, name, topics[talk])
     say(invitation(url, name, channelId))

@@ -1,9 +1,10 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
-import { hash, verify } from '@node-rs/argon2'
 import { and, eq, isNull, sql } from 'drizzle-orm'
+import { LRUCache } from 'lru-cache'
 import { credentials, sessions } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, forbidden, unauthenticated } from '../errors.ts'
 import type { AccessTokens } from '../lib/access-tokens.ts'
+import { hashPassword, verifyPassword } from '../lib/passwords.ts'
 import type { Viewer } from '../viewer.ts'
 import type { Deps } from './deps.ts'
 import { checkProfile, type UserRow, type UsersService } from './users.ts'
@@ -23,10 +24,13 @@ const minPasswordLength = 8
 /** Argon2 hashes what it is given, so a bound keeps it from being given a book. */
 const maxPasswordLength = 256
 
-/** OWASP's second choice for argon2id: 19 MiB of memory, two passes, one lane. */
-const argon2 = { memoryCost: 19_456, timeCost: 2, parallelism: 1 }
-
 const cookieMinutes = 12 * 60
+
+/** How long a session is taken to be live without asking, should the news of its end be lost. Milliseconds. */
+const liveMs = 60_000
+
+/** Sessions that are remembered as live: of those who are asking just now. */
+const maxLive = 50_000
 
 /** Refresh tokens hold this many random bytes. */
 const secretBytes = 32
@@ -39,6 +43,8 @@ export function createSessionsService(
 ) {
   const { orm } = database
   const { tokens } = options
+  /** Sessions that were live a moment ago. */
+  const live = new LRUCache<string, true>({ max: maxLive, ttl: liveMs })
 
   function checkOwnAccounts() {
     if (options.external) throw forbidden('Sign in where this deployment keeps its accounts.')
@@ -70,6 +76,7 @@ export function createSessionsService(
       .update(sessions)
       .set({ revokedAt: new Date() })
       .where(and(eq(sessions.userId, userId), eq(sessions.id, sessionId), isNull(sessions.revokedAt)))
+    live.delete(sessionId)
     announce.sessionEnded(userId, sessionId)
   }
 
@@ -79,12 +86,23 @@ export function createSessionsService(
     return user
   }
 
+  /** Throws UNAUTHENTICATED where the session has ended; asks the store once a minute for each. */
+  async function checkLive(userId: string, sessionId: string) {
+    if (live.has(sessionId)) return
+    const [session] = await orm
+      .select({ revokedAt: sessions.revokedAt })
+      .from(sessions)
+      .where(and(eq(sessions.userId, userId), eq(sessions.id, sessionId)))
+    if (session === undefined || session.revokedAt !== null) throw unauthenticated('Sign in again.')
+    live.set(sessionId, true)
+  }
+
   return {
     /** Makes an account and signs it in. Throws CONFLICT where the name is taken. */
     async signUp(input: { username: string; password: string; displayName?: string | null }): Promise<SignedIn> {
       checkOwnAccounts()
       const { username, displayName } = checkProfile(input)
-      const passwordHash = await hash(checkPassword(input.password), argon2)
+      const passwordHash = await hashPassword(checkPassword(input.password))
       const user = await database.transaction(async (tx) => {
         const created = await users.create(tx.orm, username, { displayName })
         if (created === null) throw conflict('This username is taken.', 'input.username')
@@ -101,9 +119,8 @@ export function createSessionsService(
       const user = await users.findByUsername(input.username)
       const [known] =
         user === null ? [] : await orm.select().from(credentials).where(eq(credentials.userId, user.id))
-      if (!(await verify(known?.passwordHash ?? (await decoy()), normalPassword(input.password))) || user === null || known === undefined) {
-        throw wrong()
-      }
+      const right = await verifyPassword(known?.passwordHash ?? (await decoy()), normalPassword(input.password))
+      if (!right || user === null || known === undefined) throw wrong()
       return startSession(user)
     },
 
@@ -117,6 +134,8 @@ export function createSessionsService(
       const token = parseRefreshToken(refreshToken)
       if (token === null) throw stale()
       const secret = randomBytes(secretBytes)
+      // Looked up first: what fails after the exchange costs the client its session, since the old token is used by then.
+      const user = await findUser(token.userId)
       // Comparing and replacing is one statement: of two that come at once, one finds its token used.
       const rotated = await orm
         .update(sessions)
@@ -133,7 +152,7 @@ export function createSessionsService(
         )
         .returning({ generation: sessions.generation })
       if (rotated.length === 1) {
-        return signedIn(await findUser(token.userId), token.sessionId, rotated[0]!.generation, secret)
+        return signedIn(user, token.sessionId, rotated[0]!.generation, secret)
       }
       const [session] = await orm
         .select()
@@ -162,10 +181,16 @@ export function createSessionsService(
     /** An access token that keeps a page of the server's own signed in for a working day. */
     cookieToken: ({ user, sessionId }: SignedIn) => tokens.issue({ userId: user.id, sessionId, minutes: cookieMinutes }),
 
-    /** Who an access token speaks for; throws UNAUTHENTICATED. Nothing is looked up but a stranger's first sight. */
+    /** A session was ended, here or on another replica. */
+    noteEnded: (sessionId: string) => void live.delete(sessionId),
+
+    /** Who an access token speaks for; throws UNAUTHENTICATED, also where its session has ended. */
     async authenticate(token: string): Promise<Viewer> {
       const claims = await tokens.verify(token)
-      if (!('identity' in claims)) return claims
+      if (!('identity' in claims)) {
+        if (claims.sessionId !== null) await checkLive(claims.userId, claims.sessionId)
+        return claims
+      }
       const userId = await users.findOrCreateByIdentity(claims.identity)
       return { userId, sessionId: null, expiresAt: claims.expiresAt }
     },
@@ -175,8 +200,8 @@ export function createSessionsService(
 const sha256 = (secret: Uint8Array): Uint8Array => createHash('sha256').update(secret).digest()
 
 /** A hash that no password has, to spend the same time on names that do not exist. */
-let decoyHash: Promise<string> | null = null
-const decoy = () => (decoyHash ??= hash(randomBytes(16), argon2))
+let decoyHash: string | null = null
+const decoy = async () => (decoyHash ??= await hashPassword(randomBytes(16)))
 
 /** Another keyboard may write the same letters in another form. What is cut off is too long for any password. */
 const normalPassword = (password: string) => password.slice(0, 4 * (maxPasswordLength + 1)).normalize('NFC')

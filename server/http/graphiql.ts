@@ -26,18 +26,23 @@ async function render(): Promise<GraphiQLPage> {
   const options = {
     title: 'Maru',
     subscriptionsProtocol: 'WS' as const,
-    defaultTabs: [{ query: exampleDocument, variables: exampleVariables }],
-    // The first tab takes its variables from here alone; the page knows this option, its types do not.
-    variables: exampleVariables,
+    // What the address opens on, also in a second browser tab, and where another server of this address has left tabs.
+    query: exampleDocument,
     // Tells the server to keep this page signed in by a cookie.
     additionalHeaders: { 'x-maru-graphiql': '1' },
     credentials: 'same-origin' as const,
     // A token that is typed into the headers pane does not belong on the disk.
     shouldPersistHeaders: false,
-  } satisfies GraphiQLOptions & { variables: string }
-  const html = renderGraphiQL(options)
+  } satisfies GraphiQLOptions
+  const html = renderGraphiQL(options).replace('<div id="root"></div>', (root) => root + seedVariables)
   return { html: Buffer.from(html), contentSecurityPolicy: policyFor(html) }
 }
+
+/**
+ * GraphiQL keeps the variables that were typed last for all browser tabs of an address. The example's are put there where
+ * there are none yet: as an option they would come back on each start, in a tab of their own.
+ */
+const seedVariables = `<script>localStorage['graphiql:variables'] ??= ${JSON.stringify(exampleVariables)}</script>`
 
 function policyFor(html: string): string {
   const scripts = [...html.matchAll(/<script>(.*?)<\/script>/gs)].map(([, script = '']) => `'sha256-${sha256(script)}'`)

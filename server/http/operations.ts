@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import {
   createSourceEventStream,
   executeRootSelectionSet,
@@ -119,18 +120,31 @@ export function createOperations(schema: GraphQLSchema, limits: HttpLimits): Ope
       }),
 
     stream(operation, source, { contextFor, format, onEnd, onEvent }) {
-      const results = mapSourceToResponseEvent(subscriptionArgs(operation, {}), source, async (args) => {
-        const started = performance.now()
+      let ended = false
+      const executeOnce = async (args: ValidatedSubscriptionArgs): Promise<ExecutionResult> => {
         try {
           const contextValue = await contextFor(args.rootValue)
           return formatted(await executeSubscriptionEvent({ ...args, contextValue }), format)
         } catch (error) {
           return { errors: [format(error)] }
-        } finally {
-          onEvent?.(performance.now() - started)
         }
+      }
+      const results = mapSourceToResponseEvent(subscriptionArgs(operation, {}), source, async (args) => {
+        const started = performance.now()
+        let result = await executeOnce(args)
+        // An event that is told without its data is lost: the cursor of the next one is beyond it. So it waits for the
+        // store to come back, as the stream itself does.
+        while (!ended && isUnavailable(result)) {
+          await sleep(retryEventMs, undefined, { ref: false })
+          result = await executeOnce(args)
+        }
+        onEvent?.(performance.now() - started)
+        return result
       })
-      return guarded(results, format, onEnd)
+      return guarded(results, format, () => {
+        ended = true
+        onEnd()
+      })
     },
   }
 }
@@ -157,6 +171,12 @@ function rootField({ operation, fragmentDefinitions }: ValidatedExecutionArgs): 
     if (selection === undefined) return 'other'
   }
 }
+
+/** How long an event waits before it is executed again, in milliseconds: the store is asked by all that wait. */
+const retryEventMs = 1_000
+
+const isUnavailable = ({ errors = [] }: ExecutionResult) =>
+  errors.some((error) => error.extensions.code === 'UNAVAILABLE')
 
 function subscriptionArgs(operation: Operation, contextValue: object): ValidatedSubscriptionArgs {
   return { ...(operation.args as ValidatedSubscriptionArgs), contextValue }

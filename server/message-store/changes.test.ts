@@ -46,7 +46,9 @@ const since = async (after: Position, limit = 100) => (await changesSince(app.ap
 
 const tell = (change: Change) => {
   if (change.type === 'message') return `${change.kind} ${change.message.content}`
-  return change.type === 'member' ? `member ${change.member.leftAt === null ? change.member.role : 'gone'}` : change.type
+  if (change.type === 'channel') return 'channel'
+  const who = change.member.userId === userId(alice) ? 'alice' : change.member.userId === userId(bob) ? 'bob' : 'nobody'
+  return `${who} is ${change.member.leftAt === null ? change.member.role : 'gone'}`
 }
 
 describe('what changed since', () => {
@@ -80,7 +82,7 @@ describe('what changed since', () => {
       'CREATED new and edited',
       'channel',
       'CREATED coffee',
-      'member gone',
+      'bob is gone',
       'CREATED ',
     ])
     expect(page).toMatchObject({ complete: true, member: true, position: await head() })
@@ -94,7 +96,7 @@ describe('what changed since', () => {
 
   test('starts from nothing with everything that is left', async () => {
     await say(alice, channelId, 'one')
-    expect((await since({ change: 0, seq: 0 })).changes.map(tell)).toEqual(['member OWNER', 'member MEMBER', 'CREATED one'])
+    expect((await since({ change: 0, seq: 0 })).changes.map(tell)).toEqual(['alice is OWNER', 'bob is MEMBER', 'CREATED one'])
   })
 
   test('is where the reader stood, when it was read, and not what comes while it reads on', async () => {

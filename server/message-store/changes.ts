@@ -30,6 +30,9 @@ export type ChangePage = {
   member: boolean
 }
 
+/** Bytes of content in one page, beyond which it is cut short: somebody may hold it who does not read on. */
+const maxPageBytes = 1_000_000
+
 /**
  * One snapshot of all that changed after $2. New messages that nothing has touched since come from the range of seqs,
  * everything else from the small tables of what was touched, so that old history is never looked at.
@@ -60,20 +63,26 @@ const changesSinceStatement = `/* changes since */
     union all select at, 'MEMBER', null, user_id from members_changed
     union all select info_change, 'CHANNEL', null, null from head where info_change > $2
     order by at limit $4 + 1
+  ), sized as (
+    select merged.at, merged.kind as change_kind, merged.user_id, to_jsonb(p.*) as member_row, m.*,
+           count(*) over () as found, row_number() over in_order as place,
+           sum(octet_length(m.content)) over in_order as bytes
+    from merged
+    left join lateral (select * from messages where channel_id = $1 and id = merged.message_id offset 0) m on true
+    left join lateral (select * from members where channel_id = $1 and user_id = merged.user_id offset 0) p on true
+    window in_order as (order by merged.at)
   )
-  select head.last_change, head.last_seq, head.member, merged.at, merged.kind as change_kind,
-         merged.user_id, to_jsonb(p.*) as member_row, m.*
-  from head
-  left join merged on true
-  left join lateral (select * from messages where channel_id = $1 and id = merged.message_id offset 0) m on true
-  left join lateral (select * from members where channel_id = $1 and user_id = merged.user_id offset 0) p on true
-  order by merged.at`
+  select head.last_change, head.last_seq, head.member, sized.*
+  from head left join sized on place = 1 or coalesce(bytes, 0) <= ${maxPageBytes}
+  order by sized.at`
 
 type RawChange = {
   last_change: number
   last_seq: number
   member: boolean
   at: number | null
+  /** How many there are, up to one more than asked for, however many of them fit on the page. */
+  found: string
   change_kind: MessageChangeKind | 'MEMBER' | 'CHANNEL'
   /** Beside `member_row`, in which JSON would have rounded it. */
   user_id: string | null
@@ -102,7 +111,7 @@ export async function changesSince(
   ])
   const [first] = rows
   if (first === undefined) return null
-  const complete = rows.length <= limit
+  const complete = rows.length <= limit && (first.at === null || rows.length === Number(first.found))
   const changes: Change[] = []
   let seq = after.seq
   for (const row of rows.slice(0, limit)) {

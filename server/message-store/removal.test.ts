@@ -78,11 +78,12 @@ test('whatever was on its way when its author was put out is refused, and nothin
   const late = [
     say(bob, channelId, 'too late'),
     second.client(bob.token).request(SendMessageDocument, { input: { channelId, content: 'too late there', idempotencyKey: 'late' } }),
-    bob.client.request(EditMessageDocument, { input: { messageId: id, content: 'too late to edit' } }),
+    second.client(bob.token).request(EditMessageDocument, { input: { messageId: id, content: 'too late to edit' } }),
+    // These two wait for the removal to have had its turn, before they take a connection.
     bob.client.request(AddReactionDocument, { messageId: id, emoji: '👋' }),
     bob.client.request(PinMessageDocument, { messageId: id }),
   ].map(outcome)
-  await held.untilWaiting(6)
+  await held.untilWaiting(4)
   await held.release()
   await removal
   expect(await Promise.all(late)).toEqual(late.map(() => 'FORBIDDEN'))

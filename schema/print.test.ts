@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs'
+import { buildSchema, findBreakingChanges } from 'graphql'
+import { expect, test } from 'vitest'
+import { isStale, printed } from './print.ts'
+
+const contract = readFileSync(new URL('./contract.graphql', import.meta.url), 'utf8')
+
+/** What the contract promises and the code does not have yet. Whatever is built is taken off this list. */
+const toCome = [
+  // Attachments
+  'Attachment',
+  'AttachmentStatus',
+  'Thumbnail',
+  'UploadTarget',
+  'UploadHeader',
+  'CreateUploadInput',
+  'Message.attachments',
+  'SendMessageInput.attachmentIds',
+  'UpdateProfileInput.avatarAttachmentId',
+  'Mutation.createUpload',
+  'Mutation.completeUpload',
+  // Link previews
+  'LinkPreview',
+  'Message.linkPreviews',
+  // Settings
+  'Settings',
+  'UpdateSettingsInput',
+  'Query.settings',
+  'Mutation.updateSettings',
+  // Devices and push
+  'Device',
+  'DevicePlatform',
+  'RegisterDeviceInput',
+  'Mutation.registerDevice',
+  'Mutation.unregisterDevice',
+  'Mutation.setActiveChannel',
+  // Contacts, blocking and order
+  'UserConnection',
+  'UserEdge',
+  'Query.contacts',
+  'Mutation.addContact',
+  'Mutation.removeContact',
+  'Mutation.blockUser',
+  'Mutation.unblockUser',
+  'Mutation.banMember',
+  'Mutation.reportMessage',
+  // Invites
+  'Invite',
+  'CreateInviteInput',
+  'Query.invite',
+  'Mutation.createInvite',
+  'Mutation.joinByInvite',
+  // Scheduled messages
+  'ScheduledMessage',
+  'ScheduleMessageInput',
+  'Query.scheduledMessages',
+  'Mutation.scheduleMessage',
+  'Mutation.cancelScheduledMessage',
+  // Finding things
+  'Suggestion',
+  'SuggestionKind',
+  'Query.autocomplete',
+  'Query.searchMessages',
+  // Activity and feed
+  'Activity',
+  'ActivityConnection',
+  'ActivityEdge',
+  'ActivityKind',
+  'Query.activity',
+  'Query.feed',
+  // Many machines
+  'Endpoint',
+  'Query.endpoint',
+]
+
+test('the committed schema is what the code prints', () => {
+  expect(isStale(), 'run `npm run print:schema` and commit schema/schema.graphql').toBe(false)
+})
+
+test('the schema breaks nothing of the contract; what is missing is what is still to come, and nothing else', () => {
+  const changes = findBreakingChanges(buildSchema(contract), buildSchema(printed()))
+  const broken = changes.map(({ description }) => /^(?:Field )?([\w.]+) was removed\.$/.exec(description)?.[1] ?? description)
+  expect(broken.toSorted()).toEqual(toCome.toSorted())
+})
