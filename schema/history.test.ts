@@ -133,6 +133,24 @@ describe('a page', () => {
   })
 })
 
+test('pages of several channels in one answer are as large as one page', async () => {
+  const bob = await app.signUp('bob')
+  for (const name of ['a', 'b', 'c']) {
+    const id = await newChannel(bob, { name })
+    // 150,000 bytes each.
+    for (let number = 1; number <= 4; number++) await say(bob, id, number + '한'.repeat(50_000))
+  }
+  const query = operation(`query Pages { channels { edges { node { name messages(last: 4) {
+    edges { node { seq } } pageInfo { hasPreviousPage }
+  } } } } }`)
+  const { channels } = await bob.client.request(query)
+  const pages = channels.edges.map(({ node }: { node: { messages: { edges: { node: { seq: number } }[] } } }) =>
+    node.messages.edges.map(({ node }) => node.seq),
+  )
+  expect(pages).toEqual([[3, 4], [3, 4], [3, 4]])
+  for (const { node } of channels.edges) expect(node.messages.pageInfo).toEqual({ hasPreviousPage: true })
+})
+
 describe('what contradicts itself is refused', () => {
   const bad = (field: string) => ({ code: 'BAD_USER_INPUT', field })
 

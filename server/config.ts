@@ -111,7 +111,7 @@ export const settings = {
   // Twenty devices and tabs, each with fifty conversations open.
   MAX_SOCKETS_PER_USER: withDefault('20', 'Open sockets of one user on a replica.', wholeNumber(1, 1_000_000)),
   MAX_SUBSCRIPTIONS_PER_USER: withDefault(
-    '1000',
+    '200',
     'Live subscriptions of one user on a replica, over all sockets.',
     wholeNumber(1, 1_000_000),
   ),

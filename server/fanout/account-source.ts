@@ -11,6 +11,7 @@ export const accountSource = (database: Database): Source<AccountItem> => ({
   topic: topics.account,
   decode: (payload) => [{ ...(JSON.parse(payload) as AccountChange), seq: 0 }],
   size: () => 0,
+  dismisses: () => false,
 
   async heads(ids) {
     const rows = await database.run<{ user_id: string; last_change: number | null }>(

@@ -17,11 +17,16 @@ export function encodeChanges(changes: readonly Change[]): string {
   return payload.length > maxPayload ? 'null' : payload
 }
 
+/** Whether this change ends a user's membership. */
+export const dismisses = (change: Change, userId: string): boolean =>
+  change.type === 'member' && change.member.userId === userId && change.member.leftAt !== null
+
 /** The changes of channels. */
 export const channelSource = (database: Database): Source<Change> => ({
   topic: topics.channel,
   decode: (payload) => JSON.parse(payload, revive) as Change[] | null,
   heads: async (ids) => (await heads(database, ids)).map((head) => ({ id: head.channelId, ...head })),
   since: (id, after, limit, userId, catchUp) => changesSince(database, id, after, limit, userId, catchUp),
+  dismisses,
   size: (change) => (change.type === 'message' ? change.message.content.length : 0),
 })

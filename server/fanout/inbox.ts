@@ -11,7 +11,8 @@ import { patiently } from './patience.ts'
 import { openReader, type Reader } from './reader.ts'
 import { createRoom } from './room.ts'
 import type { Item, Source } from './source.ts'
-import { checkNotAhead, dismisses, type StreamDeps } from './streams.ts'
+import { dismisses } from './channel-source.ts'
+import { checkNotAhead, type StreamDeps } from './streams.ts'
 
 /** What an inbox tells: a change of a channel or of the account, or that all which happened before is told. */
 export type InboxItem =
@@ -45,6 +46,8 @@ export async function openInbox(
   /** Streams that may have something to tell. */
   const ready = new Set<string>()
   const readers = new Map<string, Reader<Change>>()
+  /** The channel whose page is being told. It goes first: an inbox holds one page, and not one for each channel. */
+  let onPage: string | null = null
   /** Told next, before anything is read. */
   const told: InboxItem[] = []
   let synced = false
@@ -82,6 +85,7 @@ export async function openInbox(
   function forget(channelId: string) {
     readers.get(channelId)?.close()
     readers.delete(channelId)
+    if (onPage === channelId) onPage = null
   }
 
   const ownMemberships = (channelId?: string): Promise<MemberRow[]> =>
@@ -114,6 +118,7 @@ export async function openInbox(
     if (reader === undefined) return null
     const position = reader.position()
     const step = await patiently(reader.step, isClosed)
+    onPage = reader.isOnPage() ? channelId : null
     if (step === 'nothing') return null
     ready.add(channelId)
     if (step === 'forbidden' || dismisses(step.change, viewerId)) {
@@ -181,7 +186,7 @@ export async function openInbox(
     for (;;) {
       const next = told.shift()
       if (next !== undefined) return next
-      const [key] = ready
+      const key = onPage ?? ready.values().next().value
       if (key === undefined) {
         if (!synced) {
           synced = true

@@ -18,6 +18,8 @@ export type Reader<T extends Item> = {
   begin(position: Position): void
   /** Where the reader stands after what it was given last. */
   position(): Position
+  /** Whether it holds more of a page that it has read. */
+  isOnPage(): boolean
   /** The next change. Asks the store where the reader is behind, so that it may reject; trying again is safe. */
   step(): Promise<Step<T>>
   close(): void
@@ -45,6 +47,10 @@ export async function openReader<T extends Item>(options: {
   const { source, feeds, id, userId, room, onReady } = options
   let waiting: T[] = []
   let overflowed = false
+  let catchUp: CatchUp | null = null
+  let page: T[] = []
+  /** How often the reader was put out while it listened. */
+  let dismissals = 0
 
   function drop(isDropped: (change: T) => boolean) {
     const kept: T[] = []
@@ -56,6 +62,17 @@ export async function openReader<T extends Item>(options: {
   }
 
   const attached = await feeds.attach(id, (changes) => {
+    if (changes.some((change) => source.dismisses(change, userId))) {
+      // What was gathered or read before this is answered with what is true now, which is none of theirs any more: it
+      // is asked of the store anew, which says so; or that they are back.
+      drop(() => true)
+      page = []
+      catchUp = null
+      overflowed = true
+      dismissals++
+      onReady()
+      return
+    }
     if (overflowed) return
     for (const change of changes) {
       waiting.push(change)
@@ -69,8 +86,6 @@ export async function openReader<T extends Item>(options: {
   const listeningFrom = attached.position()
   let position = listeningFrom
   let behind = false
-  let catchUp: CatchUp | null = null
-  let page: T[] = []
   /** Where the reader stands once `page` is given out. */
   let afterPage = position
 
@@ -84,7 +99,10 @@ export async function openReader<T extends Item>(options: {
     overflowed = false
     drop((change) => change.change <= position.change)
     catchUp ??= createCatchUp(position.change)
+    const before = dismissals
     const missed = await source.since(id, position, pageSize, userId, catchUp)
+    // Read before the reader was put out: it is asked for anew.
+    if (dismissals > before) return 'read'
     if (missed === null || !missed.member) return 'forbidden'
     page = missed.changes
     behind = !missed.complete
@@ -103,6 +121,7 @@ export async function openReader<T extends Item>(options: {
       behind = from.change !== listeningFrom.change
     },
     position: () => position,
+    isOnPage: () => page.length > 0,
     async step() {
       for (;;) {
         const fromPage = page.shift()

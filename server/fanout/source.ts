@@ -22,6 +22,8 @@ export type Source<T extends Item> = {
   topic(id: string): string
   /** What was published, in order. Null where it says only that something happened: then the store is asked. */
   decode(payload: string): T[] | null
+  /** Whether this item ends a reader's membership. */
+  dismisses(item: T, userId: string): boolean
   /** About how many characters an item keeps in memory. */
   size(item: T): number
   /** Where these streams stand, in one query. */

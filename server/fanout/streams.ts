@@ -6,6 +6,7 @@ import type { EventBus } from '../event-bus/event-bus.ts'
 import { createBell, pullIterator } from '../lib/pull-iterator.ts'
 import type { Change, Position } from '../message-store/changes.ts'
 import type { AccountItem } from './account-source.ts'
+import { dismisses } from './channel-source.ts'
 import { type Cursor, decodeCursor } from './cursor.ts'
 import type { Feeds } from './feed.ts'
 import { patiently } from './patience.ts'
@@ -49,10 +50,6 @@ export function checkNotAhead(after: Position, head: Position) {
     throw new MaruError('CURSOR_EXPIRED', 'This cursor is no longer known; read the history again.')
   }
 }
-
-/** Whether this change ends the viewer's membership. */
-export const dismisses = (change: Change, viewerId: string): boolean =>
-  change.type === 'member' && change.member.userId === viewerId && change.member.leftAt !== null
 
 /**
  * One channel's messages: what changed after `after`, then what comes. Ends with FORBIDDEN once the viewer is no

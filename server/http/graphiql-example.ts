@@ -2,8 +2,9 @@
 export const exampleDocument = `# Welcome to Maru. The book at the top left shows
 # everything that the server can do.
 #
-# Put the cursor into an operation and press
-# Ctrl-Enter (Cmd-Enter on a Mac). From the top:
+# Press the play button and choose an operation, or
+# put the cursor into one and press Ctrl-Enter
+# (Cmd-Enter on a Mac). From the top:
 
 # 1. Make an account: you stay signed in here.
 #    Is the name taken? Choose another one.

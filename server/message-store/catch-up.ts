@@ -16,10 +16,21 @@ export function createCatchUp(from: number): CatchUp {
   return {
     isNew({ change, version }) {
       if (change <= from) return false
-      const own = pages.find((page) => change <= page.end)
+      const own = pages[firstUpTo(pages, change)]
       // Who was touched before the page that it would have stood on was read did not stand on it.
       return own === undefined || version <= own.head
     },
     turn: (end, head) => void pages.push({ end, head }),
   }
+}
+
+/** The first page that goes up to a change; pages only go further. Their number is that of all that was missed. */
+function firstUpTo(pages: readonly { end: number }[], change: number): number {
+  let [low, high] = [0, pages.length]
+  while (low < high) {
+    const middle = (low + high) >> 1
+    if (change <= pages[middle]!.end) high = middle
+    else low = middle + 1
+  }
+  return low
 }

@@ -31,11 +31,12 @@ export type ChangePage = {
 }
 
 /** Bytes of content in one page, beyond which it is cut short: somebody may hold it who does not read on. */
-const maxPageBytes = 1_000_000
+const maxPageBytes = 250_000
 
 /**
  * One snapshot of all that changed after $2. New messages that nothing has touched since come from the range of seqs,
- * everything else from the small tables of what was touched, so that old history is never looked at.
+ * everything else from the small tables of what was touched, so that old history is never looked at: at most as many
+ * messages are new as there were changes, whatever seq a cursor holds.
  */
 const changesSinceStatement = `/* changes since */
   with head as (
@@ -44,8 +45,9 @@ const changesSinceStatement = `/* changes since */
     from channels where id = $1
   ), created as (
     select m.change as at, 'CREATED' as kind, m.id as message_id
-    from messages m
-    where m.channel_id = $1 and m.seq > $3 and m.change > $2 and m.version = m.change
+    from messages m, head
+    where m.channel_id = $1 and m.change > $2 and m.version = m.change
+      and m.seq > greatest($3, head.last_seq - (head.last_change - $2))
     order by m.seq limit $4 + 1
   ), touched as (
     select c.change as at, c.kind, c.message_id

@@ -41,7 +41,10 @@ export async function readSpan(
 
 const centreOf = (span: Span, anchor: Anchor) => (anchor === 'start' ? span.from : anchor === 'end' ? span.to : anchor)
 
-/** The same for spans of several channels in one statement, as lists of channels need it; one page for each. */
+/**
+ * The same for spans of several channels in one statement, as lists of channels need it; one page for each. They share
+ * the bytes of one page.
+ */
 export async function readSpans(database: Database, requests: readonly SpanRequest[]): Promise<MessageRow[][]> {
   const rows = await database.run<RawMessage & { nth: number }>(
     `/* pages */ select wanted.nth::int, page.*
@@ -54,13 +57,14 @@ export async function readSpans(database: Database, requests: readonly SpanReque
        from messages where channel_id = wanted.channel_id and seq between wanted.low and wanted.high
        window nearest as (order by abs(seq - wanted.centre), seq)
      ) page
-     where bytes <= ${maxPageBytes} or place = 1
+     where bytes <= $5::int or place = 1
      order by wanted.nth, seq`,
     [
       requests.map((request) => request.channelId),
       requests.map(({ span }) => span.from),
       requests.map(({ span }) => span.to),
       requests.map(({ span, anchor }) => centreOf(span, anchor)),
+      Math.floor(maxPageBytes / requests.length),
     ],
   )
   return pagesOf(requests, rows, toMessageRow)
