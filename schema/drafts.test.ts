@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { ChannelDocument, SaveDraftDocument } from '../client-sdk/index.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { failure, newChannel, operation, refusal } from './testing/operations.ts'
+import { bad, failure, missing, newChannel, operation, refusal } from './testing/operations.ts'
 
 let app: TestApp
 let alice: Person
@@ -62,9 +62,9 @@ test('discarding what is not there is no news', async () => {
 
 test('says which input is at fault', async () => {
   for (const content of ['\u0000', '\udfff', 'x'.repeat(100_001)]) {
-    expect(await refusal(save(alice, content))).toEqual({ code: 'BAD_USER_INPUT', field: 'content' })
+    expect(await refusal(save(alice, content))).toEqual(bad('content'))
   }
-  expect(await refusal(save(alice, 'hi', alice.id))).toEqual({ code: 'BAD_USER_INPUT', field: 'channelId' })
-  expect(await refusal(save(alice, 'hi', 'c1'))).toEqual({ code: 'NOT_FOUND', field: 'channelId' })
+  expect(await refusal(save(alice, 'hi', alice.id))).toEqual(bad('channelId'))
+  expect(await refusal(save(alice, 'hi', 'c1'))).toEqual(missing('channelId'))
   expect((await failure(save(bob, 'hi'))).code).toBe('FORBIDDEN')
 })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { HistoryDocument, type HistoryQueryVariables } from '../client-sdk/index.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { failure, newChannel, operation, refusal, say, sayMany } from './testing/operations.ts'
+import { bad, failure, missing, newChannel, operation, refusal, say, sayMany } from './testing/operations.ts'
 
 let app: TestApp
 let alice: Person
@@ -152,7 +152,6 @@ test('pages of several channels in one answer are as large as one page', async (
 })
 
 describe('what contradicts itself is refused', () => {
-  const bad = (field: string) => ({ code: 'BAD_USER_INPUT', field })
 
   test.each<[Page, string]>([
     [{ first: 0 }, 'first'],
@@ -191,8 +190,7 @@ describe('what contradicts itself is refused', () => {
 
   test('a message of another channel, or of none', async () => {
     const elsewhere = await say(alice, await newChannel(alice), 'there')
-    const missing = { code: 'NOT_FOUND', field: 'around' }
-    expect(await refusal(read({ around: elsewhere.id }))).toEqual(missing)
+      expect(await refusal(read({ around: elsewhere.id }))).toEqual(missing)
     expect(await refusal(read({ around: `m${channelId.slice(1)}_1` }))).toEqual(missing)
   })
 

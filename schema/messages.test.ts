@@ -11,7 +11,7 @@ import {
   SendMessageDocument,
 } from '../client-sdk/index.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { failure, history, newChannel, refusal, say } from './testing/operations.ts'
+import { bad, conflicting, failure, history, missing, newChannel, refusal, say } from './testing/operations.ts'
 
 let app: TestApp
 let replica: Replica
@@ -63,7 +63,7 @@ describe('sending', () => {
 
   test('takes 100,000 characters, however many bytes they have', async () => {
     expect((await say(alice, channelId, '🦉'.repeat(100_000))).content.length).toBe(200_000)
-    expect(await refusal(say(alice, channelId, '🦉'.repeat(100_001)))).toEqual({ code: 'BAD_USER_INPUT', field: 'input.content' })
+    expect(await refusal(say(alice, channelId, '🦉'.repeat(100_001)))).toEqual(bad('input.content'))
   })
 
   test.each([
@@ -78,7 +78,7 @@ describe('sending', () => {
     ['what is no character', 'a\ufdd0b'],
     ['what is no character', 'a\u{10fffe}b'],
   ])('refuses %s', async (_, content) => {
-    expect(await refusal(say(alice, channelId, content))).toEqual({ code: 'BAD_USER_INPUT', field: 'input.content' })
+    expect(await refusal(say(alice, channelId, content))).toEqual(bad('input.content'))
   })
 
   test('with /me is an ACTION', async () => {
@@ -99,7 +99,7 @@ describe('sending', () => {
 
   test('the same key with another body is a CONFLICT; of another author, or elsewhere, it is another key', async () => {
     const first = await say(alice, channelId, 'once', { idempotencyKey: 'k' })
-    const conflict = { code: 'CONFLICT', field: 'input.idempotencyKey' }
+    const conflict = conflicting('input.idempotencyKey')
     expect(await refusal(say(alice, channelId, 'twice', { idempotencyKey: 'k' }))).toEqual(conflict)
     expect(await refusal(say(alice, channelId, 'once', { idempotencyKey: 'k', kind: 'ACTION' }))).toEqual(conflict)
     expect(await refusal(say(alice, channelId, 'once', { idempotencyKey: 'k', replyToId: first.id }))).toEqual(conflict)
@@ -116,7 +116,7 @@ describe('sending', () => {
 
   test.each(['', 'k'.repeat(129), '키', 'a\u0000', '\ud800', 'a\nb'])('there is no key %j', async (idempotencyKey) => {
     const outcome = await refusal(say(alice, channelId, 'hi', { idempotencyKey }))
-    expect(outcome).toEqual({ code: 'BAD_USER_INPUT', field: 'input.idempotencyKey' })
+    expect(outcome).toEqual(bad('input.idempotencyKey'))
   })
 
   test('64 at once, on two replicas, take numbers without a hole or a repeat', async () => {
@@ -133,11 +133,11 @@ describe('sending', () => {
 
   test('says which input is at fault', async () => {
     const elsewhere = await say(alice, await newChannel(alice), 'there')
-    expect(await refusal(say(alice, 'c1', 'hi'))).toEqual({ code: 'NOT_FOUND', field: 'input.channelId' })
-    expect(await refusal(say(alice, alice.id, 'hi'))).toEqual({ code: 'BAD_USER_INPUT', field: 'input.channelId' })
-    expect(await refusal(say(alice, channelId, 'hi', { replyToId: channelId }))).toEqual({ code: 'BAD_USER_INPUT', field: 'input.replyToId' })
-    expect(await refusal(say(alice, channelId, 'hi', { replyToId: elsewhere.id }))).toEqual({ code: 'BAD_USER_INPUT', field: 'input.replyToId' })
-    expect(await refusal(say(alice, channelId, 'hi', { replyToId: `m${channelId.slice(1)}_1` }))).toEqual({ code: 'NOT_FOUND', field: 'input.replyToId' })
+    expect(await refusal(say(alice, 'c1', 'hi'))).toEqual(missing('input.channelId'))
+    expect(await refusal(say(alice, alice.id, 'hi'))).toEqual(bad('input.channelId'))
+    expect(await refusal(say(alice, channelId, 'hi', { replyToId: channelId }))).toEqual(bad('input.replyToId'))
+    expect(await refusal(say(alice, channelId, 'hi', { replyToId: elsewhere.id }))).toEqual(bad('input.replyToId'))
+    expect(await refusal(say(alice, channelId, 'hi', { replyToId: `m${channelId.slice(1)}_1` }))).toEqual(missing('input.replyToId'))
     expect((await failure(say(carol, channelId, 'hi'))).code).toBe('FORBIDDEN')
   })
 })
@@ -157,7 +157,7 @@ describe('editing', () => {
     const { id } = await say(bob, channelId, 'his')
     expect((await failure(edit(alice, id, 'hers'))).code).toBe('FORBIDDEN')
     await remove(bob, id)
-    expect(await refusal(edit(bob, id, 'back'))).toEqual({ code: 'CONFLICT', field: 'input.messageId' })
+    expect(await refusal(edit(bob, id, 'back'))).toEqual(conflicting('input.messageId'))
     await alice.client.request(AddMembersDocument, { channelId, userIds: [carol.id] })
     const joined = (await history(carol, channelId)).find(({ kind }) => kind === 'MEMBER_JOINED')!
     expect((await failure(edit(carol, joined.id, 'no'))).code).toBe('FORBIDDEN')
@@ -167,11 +167,11 @@ describe('editing', () => {
   test('says which input is at fault', async () => {
     const { id } = await say(alice, channelId, 'hi')
     for (const content of ['', '\u0000', '\ud800', 'x'.repeat(100_001)]) {
-      expect(await refusal(edit(alice, id, content))).toEqual({ code: 'BAD_USER_INPUT', field: 'input.content' })
+      expect(await refusal(edit(alice, id, content))).toEqual(bad('input.content'))
     }
-    expect(await refusal(edit(alice, channelId, 'hi'))).toEqual({ code: 'BAD_USER_INPUT', field: 'input.messageId' })
-    expect(await refusal(edit(alice, `m${channelId.slice(1)}_1`, 'hi'))).toEqual({ code: 'NOT_FOUND', field: 'input.messageId' })
-    expect(await refusal(edit(alice, 'm1_1', 'hi'))).toEqual({ code: 'NOT_FOUND', field: 'input.messageId' })
+    expect(await refusal(edit(alice, channelId, 'hi'))).toEqual(bad('input.messageId'))
+    expect(await refusal(edit(alice, `m${channelId.slice(1)}_1`, 'hi'))).toEqual(missing('input.messageId'))
+    expect(await refusal(edit(alice, 'm1_1', 'hi'))).toEqual(missing('input.messageId'))
   })
 })
 
@@ -200,9 +200,9 @@ describe('deleting', () => {
   })
 
   test('says which input is at fault', async () => {
-    expect(await refusal(remove(alice, channelId))).toEqual({ code: 'BAD_USER_INPUT', field: 'messageId' })
-    expect(await refusal(remove(alice, `m${channelId.slice(1)}_1`))).toEqual({ code: 'NOT_FOUND', field: 'messageId' })
-    expect(await refusal(remove(alice, 'm1_1'))).toEqual({ code: 'NOT_FOUND', field: 'messageId' })
+    expect(await refusal(remove(alice, channelId))).toEqual(bad('messageId'))
+    expect(await refusal(remove(alice, `m${channelId.slice(1)}_1`))).toEqual(missing('messageId'))
+    expect(await refusal(remove(alice, 'm1_1'))).toEqual(missing('messageId'))
   })
 })
 

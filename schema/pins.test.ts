@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { PinMessageDocument, type PinnedMessagesQuery, PinnedMessagesDocument, UnpinMessageDocument } from '../client-sdk/index.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { failure, newChannel, refusal, say } from './testing/operations.ts'
+import { bad, conflicting, failure, missing, newChannel, refusal, say } from './testing/operations.ts'
 
 let app: TestApp
 let alice: Person
@@ -66,15 +66,15 @@ test('a channel has 250 pins at the most', async () => {
      from messages, generate_series(1, 250) n where content = 'one too many'`,
     [],
   )
-  expect(await refusal(pin(alice, id))).toEqual({ code: 'CONFLICT', field: 'messageId' })
+  expect(await refusal(pin(alice, id))).toEqual(conflicting('messageId'))
 })
 
 test('says which input is at fault', async () => {
   const { id } = await say(alice, channelId, 'tea')
-  expect(await refusal(pin(alice, channelId))).toEqual({ code: 'BAD_USER_INPUT', field: 'messageId' })
-  expect(await refusal(pin(alice, 'm1_1'))).toEqual({ code: 'NOT_FOUND', field: 'messageId' })
+  expect(await refusal(pin(alice, channelId))).toEqual(bad('messageId'))
+  expect(await refusal(pin(alice, 'm1_1'))).toEqual(missing('messageId'))
   expect((await failure(pin(carol, id))).code).toBe('FORBIDDEN')
   for (const first of [0, -1, 101, 0x7fff_ffff]) {
-    expect(await refusal(pinned(alice, first))).toEqual({ code: 'BAD_USER_INPUT', field: 'first' })
+    expect(await refusal(pinned(alice, first))).toEqual(bad('first'))
   }
 })

@@ -44,13 +44,14 @@ builder.subscriptionFields((t) => ({
     type: presenceEvent,
     args: { userIds: t.arg.idList({ required: true }) },
     subscribe: async (_, args, context) => {
-      requireViewer(context)
+      const viewerId = requireViewer(context)
       const userIds = args.userIds.map((id) => readUserId(id, 'userIds'))
       if (userIds.length <= maxWatched) {
         const known = await context.loaders.user.loadMany(userIds)
         if (known.includes(null)) throw badInput('One of these users does not exist.', 'userIds')
       }
-      return whileWatching(context, await openPresence(context.streams, userIds))
+      const find = (ids: readonly string[]) => context.services.presence.find(viewerId, ids)
+      return whileWatching(context, await openPresence(context.streams, userIds, find))
     },
     resolve: (userId) => ({ userId: userId as string }),
   }),

@@ -8,7 +8,7 @@ import {
   ReadReceiptsDocument,
 } from '../client-sdk/index.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { failure, newChannel, refusal, repeatUntil, say, sayMany } from './testing/operations.ts'
+import { bad, failure, missing, newChannel, refusal, repeatUntil, say, sayMany } from './testing/operations.ts'
 
 let app: TestApp
 let replica: Replica
@@ -128,9 +128,9 @@ test('other devices and the other members are told', async () => {
 })
 
 test('says which input is at fault', async () => {
-  expect(await refusal(markRead(alice, -1))).toEqual({ code: 'BAD_USER_INPUT', field: 'seq' })
-  expect(await refusal(markUnread(alice, 0))).toEqual({ code: 'BAD_USER_INPUT', field: 'fromSeq' })
-  expect(await refusal(markRead(alice, 1, alice.id))).toEqual({ code: 'BAD_USER_INPUT', field: 'channelId' })
-  expect(await refusal(markUnread(alice, 1, 'c1'))).toEqual({ code: 'NOT_FOUND', field: 'channelId' })
+  expect(await refusal(markRead(alice, -1))).toEqual(bad('seq'))
+  expect(await refusal(markUnread(alice, 0))).toEqual(bad('fromSeq'))
+  expect(await refusal(markRead(alice, 1, alice.id))).toEqual(bad('channelId'))
+  expect(await refusal(markUnread(alice, 1, 'c1'))).toEqual(missing('channelId'))
   expect((await failure(markRead(carol, 1))).code).toBe('FORBIDDEN')
 })

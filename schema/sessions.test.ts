@@ -7,7 +7,7 @@ import {
   ViewerDocument,
 } from '../client-sdk/index.ts'
 import { type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { failure, refusal } from './testing/operations.ts'
+import { bad, conflicting, failure, refusal } from './testing/operations.ts'
 import { openRawSocket } from './testing/raw-socket.ts'
 
 let app: TestApp
@@ -57,7 +57,7 @@ describe('signing up', () => {
     ['straße', 'STRASSE'],
   ])('a name that is taken as %s is taken as %s too', async (name, other) => {
     await signUp(name)
-    expect(await refusal(signUp(other))).toEqual({ code: 'CONFLICT', field: 'input.username' })
+    expect(await refusal(signUp(other))).toEqual(conflicting('input.username'))
     const { viewer } = await signIn(other)
     expect(viewer.username).toBe(name.normalize('NFC'))
   })
@@ -67,7 +67,7 @@ describe('signing up', () => {
     const outcomes = await Promise.allSettled(attempts)
     expect(outcomes.filter(({ status }) => status === 'fulfilled')).toHaveLength(1)
     for (const outcome of outcomes) {
-      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject({ code: 'CONFLICT', field: 'input.username' })
+      if (outcome.status === 'rejected') expect(outcome.reason).toMatchObject(conflicting('input.username'))
     }
   })
 
@@ -84,7 +84,7 @@ describe('signing up', () => {
     ['what means everybody', 'HERE'],
     ['a million accents', `a${'\u0301'.repeat(1_000_000)}`],
   ])('refuses a username that is %s', async (_, username) => {
-    expect(await refusal(signUp(username))).toEqual({ code: 'BAD_USER_INPUT', field: 'input.username' })
+    expect(await refusal(signUp(username))).toEqual(bad('input.username'))
   })
 
   test('takes usernames of 32 letters of any script', async () => {
@@ -102,7 +102,7 @@ describe('signing up', () => {
     [{ displayName: 'Dan\nDan' }, 'input.displayName'],
     [{ displayName: 'd'.repeat(81) }, 'input.displayName'],
   ])('refuses %j', async (input, field) => {
-    expect(await refusal(signUp('dan', input))).toEqual({ code: 'BAD_USER_INPUT', field })
+    expect(await refusal(signUp('dan', input))).toEqual(bad(field))
   })
 })
 

@@ -6,7 +6,7 @@ import {
   MessageThreadDocument,
 } from '../client-sdk/index.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { failure, history, newChannel, refusal, say } from './testing/operations.ts'
+import { bad, failure, history, missing, newChannel, refusal, say } from './testing/operations.ts'
 
 let app: TestApp
 let alice: Person
@@ -124,12 +124,12 @@ test('replies are paged in their order, each once', async () => {
 test('says which input is at fault', async () => {
   const { id } = await say(alice, channelId, 'tea?')
   const dan = await app.signUp('dan')
-  expect(await refusal(markRead(alice, id, -1))).toEqual({ code: 'BAD_USER_INPUT', field: 'seq' })
-  expect(await refusal(markRead(alice, channelId, 1))).toEqual({ code: 'BAD_USER_INPUT', field: 'messageId' })
-  expect(await refusal(markRead(alice, 'm1_1', 1))).toEqual({ code: 'NOT_FOUND', field: 'messageId' })
+  expect(await refusal(markRead(alice, id, -1))).toEqual(bad('seq'))
+  expect(await refusal(markRead(alice, channelId, 1))).toEqual(bad('messageId'))
+  expect(await refusal(markRead(alice, 'm1_1', 1))).toEqual(missing('messageId'))
   expect((await failure(markRead(dan, id, 1))).code).toBe('FORBIDDEN')
   for (const page of [{ first: 0 }, { first: -1 }, { first: 101 }]) {
-    expect(await refusal(thread(alice, id, page))).toEqual({ code: 'BAD_USER_INPUT', field: 'first' })
+    expect(await refusal(thread(alice, id, page))).toEqual(bad('first'))
   }
-  expect(await refusal(thread(alice, id, { after: 'x' }))).toEqual({ code: 'BAD_USER_INPUT', field: 'after' })
+  expect(await refusal(thread(alice, id, { after: 'x' }))).toEqual(bad('after'))
 })

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { RemoveMemberDocument, SetTypingDocument, TypingDocument } from '../client-sdk/index.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { failure, newChannel, refusal, repeatUntil } from './testing/operations.ts'
+import { bad, failure, missing, newChannel, refusal, repeatUntil } from './testing/operations.ts'
 
 let app: TestApp
 let alice: Person
@@ -71,9 +71,9 @@ test('who is put out hears no more', async () => {
 })
 
 test('says which input is at fault', async () => {
-  expect(await refusal(setTyping(alice, true, alice.id))).toEqual({ code: 'BAD_USER_INPUT', field: 'channelId' })
-  expect(await refusal(setTyping(alice, true, 'c1'))).toEqual({ code: 'NOT_FOUND', field: 'channelId' })
+  expect(await refusal(setTyping(alice, true, alice.id))).toEqual(bad('channelId'))
+  expect(await refusal(setTyping(alice, true, 'c1'))).toEqual(missing('channelId'))
   const open = (id: string) => refusal(alice.client.subscribe(TypingDocument, { channelId: id }).next())
-  expect(await open('c1')).toEqual({ code: 'NOT_FOUND', field: 'channelId' })
-  expect(await open('m1_1')).toEqual({ code: 'BAD_USER_INPUT', field: 'channelId' })
+  expect(await open('c1')).toEqual(missing('channelId'))
+  expect(await open('m1_1')).toEqual(bad('channelId'))
 })

@@ -92,6 +92,16 @@ async function migrateAt(url: string): Promise<string[]> {
   }
 }
 
+/** What sets this deployment apart from others on the same Redis: the database and the schema that it lives in. */
+async function deploymentOf(database: Database): Promise<string> {
+  const [row] = await database.run<{ name: string }>(
+    `select concat_ws('.', current_database(), current_schema(),
+       (select min(extract(epoch from applied_at)::bigint) from maru_migrations)) as name`,
+    [],
+  )
+  return row!.name
+}
+
 /** The one place that chooses engines. */
 export async function createApp({ config, log, metrics }: Surroundings, store: Store): Promise<App> {
   const { database } = store
@@ -100,7 +110,7 @@ export async function createApp({ config, log, metrics }: Surroundings, store: S
   const bus = measureBus(
     config.redisUrl === null
       ? createMemoryBus()
-      : createRedisBus({ url: config.redisUrl, onError, onLost: () => metrics.busPublishErrors.inc() }),
+      : createRedisBus({ url: config.redisUrl, deployment: await deploymentOf(database), onError, onLost: () => metrics.busPublishErrors.inc() }),
     metrics,
   )
   const announce = createAnnouncer(bus)

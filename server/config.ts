@@ -40,7 +40,7 @@ export const settings = {
   ),
   PUBLIC_URL: optional(
     '`http://localhost:PORT`',
-    'Where clients reach the server, such as through a proxy. Signed addresses of files begin with it.',
+    'Where clients reach the server, such as through a proxy.',
     webAddress(),
     { example: 'https://chat.example.org' },
   ),
@@ -70,8 +70,8 @@ export const settings = {
     { example: 'redis://redis.example.org:6379', secret: true },
   ),
   S3_ENDPOINT: optional(
-    'files in `DATA_DIR`',
-    'Address of an S3 service for files. All five `S3_` settings go together.',
+    '–',
+    'Address of an S3 service for files; all five `S3_` settings go together. Checked, and not used before there are attachments.',
     webAddress(),
     { example: 'https://s3.eu-central-1.amazonaws.com' },
   ),

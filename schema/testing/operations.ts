@@ -22,6 +22,11 @@ export async function refusal(answer: Promise<unknown>): Promise<{ code: string;
   return { code, field }
 }
 
+/** What `refusal` gives where the input at `field` is at fault: it cannot be taken, is of nothing, or contradicts. */
+export const bad = (field: string) => ({ code: 'BAD_USER_INPUT', field })
+export const missing = (field: string) => ({ code: 'NOT_FOUND', field })
+export const conflicting = (field: string) => ({ code: 'CONFLICT', field })
+
 /** The error that an operation ends in; a failed test where it does not. */
 export async function failure(answer: Promise<unknown>): Promise<MaruClientError> {
   const outcome = await answer.then(
@@ -58,7 +63,7 @@ export async function sayMany(person: Person, channelId: string, count: number) 
   for (let number = 1; number <= count; number++) await say(person, channelId, String(number))
 }
 
-/** Does something over and over until a promise settles: for streams, which do not say when they have begun to listen. */
+/** Does something over and over until a promise settles: for streams, which do not say when they begin to listen. */
 export async function repeatUntil(settled: Promise<unknown>, act: () => Promise<unknown>): Promise<void> {
   const state = { over: false }
   const end = () => {

@@ -19,14 +19,17 @@ export type PostingRights = {
  */
 export function createPostingRights(orm: Orm): PostingRights {
   const versions = new LRUCache<string, number>({ max: maxRemembered })
+  /** The newest version that was seen of each channel: what rests on an older one need not be tried. */
+  const newest = new LRUCache<string, number>({ max: maxRemembered })
   const keyOf = (viewerId: string, channelId: string) => `${viewerId} ${channelId}`
   return {
     async check(viewerId, channelId) {
       const key = keyOf(viewerId, channelId)
       const remembered = versions.get(key)
-      if (remembered !== undefined) return remembered
+      if (remembered !== undefined && remembered >= (newest.get(channelId) ?? 0)) return remembered
       const { channel } = await accessChannel(orm, viewerId, channelId, 'post', 'input.channelId')
       versions.set(key, channel.membershipVersion)
+      newest.set(channelId, Math.max(channel.membershipVersion, newest.get(channelId) ?? 0))
       return channel.membershipVersion
     },
     forget: (viewerId, channelId) => void versions.delete(keyOf(viewerId, channelId)),

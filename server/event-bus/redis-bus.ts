@@ -7,16 +7,23 @@ const silenceMs = 2_000
 /** How often each connection is asked for a sign of life: who only listens would not notice a peer that has vanished. */
 const heartbeatMs = 3_000
 
+/** Topics in one command: a call takes only so many arguments, and Redis does nothing else meanwhile. */
+const topicsAtOnce = 1_000
+
 /**
  * The bus of many replicas on one Redis. Two connections, as Redis wants it: one that listens, one that publishes.
  * With Redis away nothing waits: publishing fails at once and streams go on by comparing heads.
  */
 export function createRedisBus(options: {
   url: string
+  /** What the deployment is called: others on the same Redis have other topics. */
+  deployment?: string
   onError: (error: Error) => void
   /** Called for each payload that could not be published. */
   onLost?: () => void
 }): EventBus {
+  const prefix = `maru:${options.deployment ?? ''}:`
+  const named = (topic: string) => prefix + topic
   const settings = {
     enableOfflineQueue: false,
     // What was under way when a connection broke may have arrived: sending it again would deliver it twice.
@@ -35,8 +42,8 @@ export function createRedisBus(options: {
   const gapHandlers = new Set<() => void>()
   publisher.on('error', options.onError)
   listener.on('error', options.onError)
-  listener.on('message', (topic: string, payload: string) => {
-    for (const handler of topics.get(topic)?.handlers ?? []) {
+  listener.on('message', (name: string, payload: string) => {
+    for (const handler of topics.get(name.slice(prefix.length))?.handlers ?? []) {
       // Whoever else publishes to this Redis may publish anything: it must not end the process.
       try {
         handler(payload)
@@ -46,8 +53,12 @@ export function createRedisBus(options: {
     }
   })
   listener.on('ready', () => {
-    const listening = topics.size === 0 ? Promise.resolve() : listener.subscribe(...topics.keys())
-    listening.then(() => gapHandlers.forEach((handler) => handler()), options.onError)
+    const names = [...topics.keys()].map(named)
+    const commands = []
+    for (let start = 0; start < names.length; start += topicsAtOnce) {
+      commands.push(listener.subscribe(...names.slice(start, start + topicsAtOnce)))
+    }
+    Promise.all(commands).then(() => gapHandlers.forEach((handler) => handler()), options.onError)
   })
 
   const heartbeat = setInterval(() => {
@@ -58,7 +69,7 @@ export function createRedisBus(options: {
 
   return {
     publish(topic, payload) {
-      publisher.publish(topic, payload).catch((error: Error) => {
+      publisher.publish(named(topic), payload).catch((error: Error) => {
         options.onLost?.()
         options.onError(error)
       })
@@ -68,7 +79,7 @@ export function createRedisBus(options: {
       let known = topics.get(topic)
       if (known === undefined) {
         // While Redis is away the subscription waits for its return: the store is asked until then.
-        known = { handlers: new Set(), listening: listener.subscribe(topic).catch(options.onError) }
+        known = { handlers: new Set(), listening: listener.subscribe(named(topic)).catch(options.onError) }
         topics.set(topic, known)
       }
       const { handlers, listening } = known
@@ -78,7 +89,7 @@ export function createRedisBus(options: {
         handlers.delete(own)
         if (handlers.size > 0 || topics.get(topic)?.handlers !== handlers) return
         topics.delete(topic)
-        listener.unsubscribe(topic).catch(options.onError)
+        listener.unsubscribe(named(topic)).catch(options.onError)
       }
     },
     onGap: (handler) => void gapHandlers.add(handler),

@@ -2,6 +2,7 @@ import type { Database } from '../../drizzle/connection.ts'
 import { accessChannel } from '../domain/access.ts'
 import type { Signal } from '../domain/announcer.ts'
 import { badInput, forbidden, MaruError, notFound } from '../errors.ts'
+import type { Presence } from '../domain/presence.ts'
 import type { EventBus } from '../event-bus/event-bus.ts'
 import { createBell, pullIterator } from '../lib/pull-iterator.ts'
 import type { Change, Position } from '../message-store/changes.ts'
@@ -211,7 +212,11 @@ export const openReceipts = (deps: StreamDeps, viewerId: string, channelId: stri
   })
 
 /** Whose presence has moved: each of these users once at first, then whenever it does. */
-export async function openPresence({ bus }: StreamDeps, userIds: readonly string[]): Promise<AsyncIterableIterator<string>> {
+export async function openPresence(
+  { bus }: StreamDeps,
+  userIds: readonly string[],
+  find: (userIds: readonly string[]) => Promise<Map<string, Presence>>,
+): Promise<AsyncIterableIterator<string>> {
   const watched = new Set(userIds)
   if (watched.size > maxWatched) throw badInput(`At most ${maxWatched} people at once.`, 'userIds')
   const bell = createBell()
@@ -224,16 +229,30 @@ export async function openPresence({ bus }: StreamDeps, userIds: readonly string
       }),
     ),
   )
+  /** What was told of each last. */
+  const told = new Map<string, string>()
+  let closed = false
+  const isClosed = () => closed
   return pullIterator(
     async () => {
       for (;;) {
-        for (const userId of waiting) {
-          waiting.delete(userId)
-          return userId
+        const [userId] = waiting
+        if (userId === undefined) {
+          await bell.wait()
+          continue
         }
-        await bell.wait()
+        waiting.delete(userId)
+        const seen = (await patiently(() => find([userId]), isClosed)).get(userId)!
+        const news = JSON.stringify([seen.status, seen.statusText])
+        // Who may not see how somebody comes and goes must not be able to tell it from when they are told nothing new.
+        if (told.get(userId) === news) continue
+        told.set(userId, news)
+        return userId
       }
     },
-    () => subscriptions.forEach((unsubscribe) => unsubscribe()),
+    () => {
+      closed = true
+      subscriptions.forEach((unsubscribe) => unsubscribe())
+    },
   )
 }

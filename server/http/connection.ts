@@ -33,7 +33,7 @@ export type Connection = Caller & {
   readonly operations: Set<SocketOperation>
   /** Operations so far, to give each a request id of its own. */
   started: number
-  /** When it is pinged next, and whether it has shown life since the last time; by `Date.now()`. */
+  /** When it is pinged next, and whether it has shown life since the last time; by `performance.now()`. */
   pingAt: number
   alive: boolean
   /** When it last did something, for sockets of nobody. */

@@ -31,9 +31,10 @@ export function createConnections(limits: HttpLimits): Connections {
   const operationsOf = new Map<string, number>()
 
   const sweep = setInterval(() => {
-    const now = Date.now()
+    // Tokens end by the clock on the wall; what is measured must not stop because that clock was put back.
+    const [today, now] = [Date.now(), performance.now()]
     for (const connection of open) {
-      if (expiryOf(connection) <= now) connection.socket.close(...closings.expired)
+      if (expiryOf(connection) <= today) connection.socket.close(...closings.expired)
       else if (connection.pingAt <= now) ping(connection, now)
       if (!connection.viewer && connection.operations.size === 0 && connection.usedAt + limits.anonymousIdleMs <= now) {
         connection.socket.close(...closings.idle)
@@ -77,7 +78,7 @@ export function createConnections(limits: HttpLimits): Connections {
       if (connection.operations.size >= limits.operationsPerSocket) throw tooMany('on this socket')
       const running: SocketOperation = { viewer: null, operation: null }
       connection.operations.add(running)
-      connection.usedAt = Date.now()
+      connection.usedAt = performance.now()
       return running
     },
 
@@ -90,7 +91,7 @@ export function createConnections(limits: HttpLimits): Connections {
 
     endOperation(connection, running) {
       if (!connection.operations.delete(running)) return
-      connection.usedAt = Date.now()
+      connection.usedAt = performance.now()
       release(running)
     },
 
@@ -102,10 +103,10 @@ export function createConnections(limits: HttpLimits): Connections {
 
     async drain(graceMs) {
       clearInterval(sweep)
-      const deadline = Date.now() + graceMs
+      const deadline = performance.now() + graceMs
       // All clients at once would connect to the next replica at once: half of the time goes into spreading them.
       const perWave = Math.ceil(open.size / Math.max(1, graceMs / 2 / waveIntervalMs))
-      while (open.size > 0 && Date.now() < deadline) {
+      while (open.size > 0 && performance.now() < deadline) {
         let left = perWave
         for (const connection of open) {
           if (left === 0) break

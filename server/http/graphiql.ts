@@ -26,23 +26,26 @@ async function render(): Promise<GraphiQLPage> {
   const options = {
     title: 'Maru',
     subscriptionsProtocol: 'WS' as const,
-    // What the address opens on, also in a second browser tab, and where another server of this address has left tabs.
-    query: exampleDocument,
+    defaultTabs: [{ query: exampleDocument, variables: exampleVariables }],
     // Tells the server to keep this page signed in by a cookie.
     additionalHeaders: { 'x-maru-graphiql': '1' },
     credentials: 'same-origin' as const,
     // A token that is typed into the headers pane does not belong on the disk.
     shouldPersistHeaders: false,
   } satisfies GraphiQLOptions
-  const html = renderGraphiQL(options).replace('<div id="root"></div>', (root) => root + seedVariables)
+  const html = renderGraphiQL(options).replace('<div id="root"></div>', (root) => root + openOnExample)
   return { html: Buffer.from(html), contentSecurityPolicy: policyFor(html) }
 }
 
 /**
- * GraphiQL keeps the variables that were typed last for all browser tabs of an address. The example's are put there where
- * there are none yet: as an option they would come back on each start, in a tab of their own.
+ * GraphiQL keeps what was typed last for all browser tabs of an address, and opens on that: in a second tab on nothing if
+ * nothing was typed yet, and on localhost on what belonged to another server. So unless the address itself names a
+ * document the example is put there. Given as options, document and variables would come back on each reload.
  */
-const seedVariables = `<script>localStorage['graphiql:variables'] ??= ${JSON.stringify(exampleVariables)}</script>`
+const openOnExample = `<script>
+  if (!new URL(location).searchParams.has('query')) localStorage['graphiql:query'] = ${JSON.stringify(exampleDocument)}
+  localStorage['graphiql:variables'] ??= ${JSON.stringify(exampleVariables)}
+</script>`
 
 function policyFor(html: string): string {
   const scripts = [...html.matchAll(/<script>(.*?)<\/script>/gs)].map(([, script = '']) => `'sha256-${sha256(script)}'`)

@@ -120,7 +120,7 @@ export function createOperations(schema: GraphQLSchema, limits: HttpLimits): Ope
       }),
 
     stream(operation, source, { contextFor, format, onEnd, onEvent }) {
-      let ended = false
+      const ending = new AbortController()
       const executeOnce = async (args: ValidatedSubscriptionArgs): Promise<ExecutionResult> => {
         try {
           const contextValue = await contextFor(args.rootValue)
@@ -134,7 +134,7 @@ export function createOperations(schema: GraphQLSchema, limits: HttpLimits): Ope
         let result = await executeOnce(args)
         // An event that is told without its data is lost: the cursor of the next one is beyond it. So it waits for the
         // store to come back, as the stream itself does.
-        while (!ended && isUnavailable(result)) {
+        while (!ending.signal.aborted && isUnavailable(result)) {
           await sleep(retryEventMs, undefined, { ref: false })
           result = await executeOnce(args)
         }
@@ -142,7 +142,7 @@ export function createOperations(schema: GraphQLSchema, limits: HttpLimits): Ope
         return result
       })
       return guarded(results, format, () => {
-        ended = true
+        ending.abort()
         onEnd()
       })
     },

@@ -109,7 +109,7 @@ export function createSockets({ protocol, connections, origins, limits, log, tel
   }
 
   function createConnection(socket: WebSocket, caller: Caller, cookie: string | null): Connection {
-    const now = Date.now()
+    const now = performance.now()
     return {
       ...caller,
       socket,
