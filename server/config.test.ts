@@ -22,7 +22,7 @@ test('nothing has to be set', () => {
   expect(config.database.url).toBeNull()
   expect(config).toMatchObject({ redisUrl: null, s3: null, metrics: true, tracing: { endpoint: null } })
   expect(config.auth).toMatchObject({ jwtSecret: null, provider: null, accessTokenMinutes: 15, refreshTokenDays: 60 })
-  expect(config.limits).toEqual({ groupMaxMembers: 100, messageMaxCharacters: 100_000 })
+  expect(config.limits).toEqual({ groupMaxMembers: 100 })
 })
 
 test('a whole environment is read', () => {

@@ -101,9 +101,10 @@ test('a stranger signs up, watches, and reads on the page what is said; nothing 
   await pasteVariables(bobs, { channelId })
   await play(bobs, 'JoinChannel')
   await waitFor(bobs, '"memberCount": 2')
-  await play(bobs, 'SendMessage')
   await waitFor(watching, '"username": "bob"')
-  expect(await shown(watching)).toContain('"content": "Hello, world!"')
+  await play(bobs, 'SendMessage')
+  await waitFor(watching, '"content": "Hello, world!"')
+  expect(await shown(watching)).toContain('"username": "bob"')
 
   // What was typed is there again when the page is loaded anew.
   await speaking.reload()
