@@ -66,7 +66,8 @@ describe('a direct channel', () => {
     for (const ids of opened) expect(new Set(ids).size).toBe(1)
     expect(new Set(opened.flat()).size).toBe(15)
     const [{ count } = { count: -1 }] = await app.app.database.run<{ count: number }>(
-      `select count(*)::int as count from channels where kind = 'DIRECT' and id not in (select channel_id from direct_channels)`,
+      `select count(*)::int as count from channels
+       where kind = 'DIRECT' and id not in (select channel_id from direct_channels)`,
       [],
     )
     expect(count).toBe(0)
@@ -144,9 +145,10 @@ describe('changing a channel', () => {
     person.client.request(UpdateChannelDocument, { input: { channelId, ...input } })
 
   test('an absent field keeps what is there, and null clears it', async () => {
-    expect((await update({ name: 'coffee' })).updateChannel.channel).toMatchObject({ name: 'coffee', topic: 'Oolong' })
-    expect((await update({ topic: null })).updateChannel.channel).toMatchObject({ name: 'coffee', topic: null })
-    expect((await update({ name: null, topic: 'Mocha' })).updateChannel.channel).toMatchObject({ name: null, topic: 'Mocha' })
+    const updated = async (input: object) => (await update(input)).updateChannel.channel
+    expect(await updated({ name: 'coffee' })).toMatchObject({ name: 'coffee', topic: 'Oolong' })
+    expect(await updated({ topic: null })).toMatchObject({ name: 'coffee', topic: null })
+    expect(await updated({ name: null, topic: 'Mocha' })).toMatchObject({ name: null, topic: 'Mocha' })
   })
 
   test('is told in the channel, once for each change', async () => {

@@ -11,7 +11,17 @@ import {
   SetMemberRoleDocument,
 } from '../client-sdk/index.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { bad, conflicting, failure, history, missing, newChannel, operation, refusal, say } from './testing/operations.ts'
+import {
+  bad,
+  conflicting,
+  failure,
+  history,
+  missing,
+  newChannel,
+  operation,
+  refusal,
+  say,
+} from './testing/operations.ts'
 
 let app: TestApp
 let replica: Replica
@@ -23,7 +33,8 @@ let guests: Person[]
 beforeAll(async () => {
   app = await startTestApp({ GROUP_MAX_MEMBERS: '6' })
   replica = await app.addReplica()
-  ;[alice, bob, carol, dan] = await Promise.all(['alice', 'bob', 'carol', 'dan'].map((name) => app.signUp(name))) as [Person, Person, Person, Person]
+  ;[alice, bob, carol] = await Promise.all([app.signUp('alice'), app.signUp('bob'), app.signUp('carol')])
+  dan = await app.signUp('dan')
   guests = await Promise.all(Array.from({ length: 12 }, (_, number) => app.signUp(`guest${number}`)))
 })
 afterAll(() => app.stop())
@@ -81,9 +92,11 @@ describe('joining a public channel', () => {
 
   test('many at once are all in, each once', async () => {
     const id = await newChannel(alice, { kind: 'PUBLIC', name: 'square' })
-    await Promise.all(guests.flatMap((guest) => [join(guest, id), replica.client(guest.token).request(JoinChannelDocument, { channelId: id })]))
+    const elsewhere = (guest: Person) => replica.client(guest.token).request(JoinChannelDocument, { channelId: id })
+    await Promise.all(guests.flatMap((guest) => [join(guest, id), elsewhere(guest)]))
     expect(Object.keys(await roles(id))).toHaveLength(guests.length + 1)
-    expect((await told(alice, id)).toSorted()).toEqual(guests.map(({ username }) => `MEMBER_JOINED ${username}`).toSorted())
+    const comings = guests.map(({ username }) => `MEMBER_JOINED ${username}`)
+    expect((await told(alice, id)).toSorted()).toEqual(comings.toSorted())
   })
 })
 
@@ -240,7 +253,8 @@ describe('how much one is told', () => {
     id = await newChannel(alice, {}, [bob])
   })
   const set = async (input: object, channelId = id) => {
-    const { setChannelNotifications } = await alice.client.request(SetChannelNotificationsDocument, { input: { channelId, ...input } })
+    const variables = { input: { channelId, ...input } }
+    const { setChannelNotifications } = await alice.client.request(SetChannelNotificationsDocument, variables)
     return setChannelNotifications.channel.viewerMembership!
   }
 
@@ -248,7 +262,8 @@ describe('how much one is told', () => {
     const mutedUntil = '2030-01-01T00:00:00.000Z'
     expect(await set({})).toEqual({ notificationLevel: 'ALL', mutedUntil: null })
     expect(await set({ level: 'MENTIONS' })).toEqual({ notificationLevel: 'MENTIONS', mutedUntil: null })
-    expect(await set({ mutedUntil: '2030-01-01T09:00:00+09:00' })).toEqual({ notificationLevel: 'MENTIONS', mutedUntil })
+    const here = '2030-01-01T09:00:00+09:00'
+    expect(await set({ mutedUntil: here })).toEqual({ notificationLevel: 'MENTIONS', mutedUntil })
     expect(await set({ level: null })).toEqual({ notificationLevel: 'ALL', mutedUntil })
     expect(await set({ mutedUntil: null })).toEqual({ notificationLevel: 'ALL', mutedUntil: null })
     expect(await refusal(set({}, 'c1'))).toEqual(missing('input.channelId'))
@@ -261,19 +276,25 @@ describe('how much one is told', () => {
     }`)
     const seenBy = async (person: Person) => {
       const { channel } = await person.client.request(query, { id })
-      const edges: { node: { user: { username: string }; notificationLevel: string; mutedUntil: string | null } }[] = channel.members.edges
+      const edges: { node: { user: { username: string } } }[] = channel.members.edges
       return edges.find(({ node }) => node.user.username === 'alice')!.node
     }
     expect(await seenBy(alice)).toMatchObject({ notificationLevel: 'NONE', mutedUntil: '2030-01-01T00:00:00.000Z' })
     expect(await seenBy(bob)).toMatchObject({ notificationLevel: 'ALL', mutedUntil: null })
   })
 
-  test.each(['2030-02-30T00:00:00Z', '2030-01-01', '2030-01-01T00:00:00', '0000-01-01T00:00:00Z', '0999-12-31T00:00:00Z', '9999-12-31T23:59:59-01:00', '', 0])(
-    'there is no moment %j',
-    async (mutedUntil) => {
-      expect((await refusal(set({ mutedUntil }))).code).toBe('BAD_USER_INPUT')
-    },
-  )
+  test.each([
+    '2030-02-30T00:00:00Z',
+    '2030-01-01',
+    '2030-01-01T00:00:00',
+    '0000-01-01T00:00:00Z',
+    '0999-12-31T00:00:00Z',
+    '9999-12-31T23:59:59-01:00',
+    '',
+    0,
+  ])('there is no moment %j', async (mutedUntil) => {
+    expect((await refusal(set({ mutedUntil }))).code).toBe('BAD_USER_INPUT')
+  })
 
   test('the store takes every moment that there is', async () => {
     for (const mutedUntil of ['1000-01-01T00:00:00.000Z', '9999-12-31T23:59:59.999Z', '2028-02-29T12:00:00.000Z']) {

@@ -18,19 +18,16 @@ let carol: Person
 let channelId: string
 beforeAll(async () => {
   app = await startTestApp()
-  ;[alice, bob, minsu, carol] = (await Promise.all(['alice', 'Bob', '민수', 'carol'].map((name) => app.signUp(name)))) as [
-    Person,
-    Person,
-    Person,
-    Person,
-  ]
+  ;[alice, bob, carol] = await Promise.all([app.signUp('alice'), app.signUp('Bob'), app.signUp('carol')])
+  minsu = await app.signUp('민수')
 })
 beforeEach(async () => {
   channelId = await newChannel(alice, {}, [bob, minsu])
 })
 afterAll(() => app.stop())
 
-const names = (message: { mentions: { username: string }[] }) => message.mentions.map(({ username }) => username).toSorted()
+const names = ({ mentions }: { mentions: { username: string }[] }) =>
+  mentions.map(({ username }) => username).toSorted()
 
 async function unreadMentions(person: Person): Promise<number> {
   const { channel } = await person.client.request(ChannelDocument, { id: channelId })

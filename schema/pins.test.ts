@@ -1,5 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { PinMessageDocument, type PinnedMessagesQuery, PinnedMessagesDocument, UnpinMessageDocument } from '../client-sdk/index.ts'
+import {
+  PinMessageDocument,
+  PinnedMessagesDocument,
+  type PinnedMessagesQuery,
+  UnpinMessageDocument,
+} from '../client-sdk/index.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
 import { bad, conflicting, failure, missing, newChannel, refusal, say } from './testing/operations.ts'
 

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { PresenceDocument, SetPresenceDocument, UserDocument } from '../client-sdk/index.ts'
+import { PresenceDocument, type PresenceStatus, SetPresenceDocument, UserDocument } from '../client-sdk/index.ts'
 import { presenceGraceMs } from '../server/domain/presence.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
 import { bad, newChannel, refusal } from './testing/operations.ts'
@@ -25,7 +25,7 @@ async function presenceOf(person: Person, viewer = alice) {
   return user!.presence
 }
 
-const set = async (person: Person, status: 'ONLINE' | 'AWAY' | 'DO_NOT_DISTURB' | 'OFFLINE', more: { statusText?: string | null } = {}) =>
+const set = async (person: Person, status: PresenceStatus, more: { statusText?: string | null } = {}) =>
   (await person.client.request(SetPresenceDocument, { status, ...more })).setPresence
 
 /** Opens an inbox on a connection of its own; resolves once it is open. */

@@ -1,7 +1,17 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { AddReactionDocument, DeleteMessageDocument, RemoveReactionDocument } from '../client-sdk/index.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { bad, conflicting, failure, history, missing, newChannel, operation, refusal, say } from './testing/operations.ts'
+import {
+  bad,
+  conflicting,
+  failure,
+  history,
+  missing,
+  newChannel,
+  operation,
+  refusal,
+  say,
+} from './testing/operations.ts'
 
 let app: TestApp
 let replica: Replica
@@ -117,26 +127,26 @@ test('everybody sees which are their own, and as many of the others as they ask 
     { emoji: '🍵', count: 2, userIds: [alice.id], viewerHasReacted: true },
     { emoji: '👍', count: 1, userIds: [bob.id], viewerHasReacted: false },
   ])
-  expect((await seenBy(bob, 100))[0]).toEqual({ emoji: '🍵', count: 2, userIds: [alice.id, bob.id], viewerHasReacted: true })
+  const both = { emoji: '🍵', count: 2, userIds: [alice.id, bob.id], viewerHasReacted: true }
+  expect((await seenBy(bob, 100))[0]).toEqual(both)
   for (const first of [0, -1, 101]) {
     expect(await refusal(seenBy(alice, first))).toEqual(bad('first'))
   }
 })
 
 test('many at once, on two replicas, are all counted, each once', async () => {
-  const clients = [alice, bob].flatMap((person) => [app, replica].map((on) => [person, on.client(person.token)] as const))
-  await Promise.all(['🍵', '👍', '🎉'].flatMap((emoji) => clients.map(([person, client]) => add(person, emoji, client))))
+  const give = (emoji: string) =>
+    [alice, bob].flatMap((person) => [app, replica].map((on) => add(person, emoji, on.client(person.token))))
+  await Promise.all(['🍵', '👍', '🎉'].flatMap(give))
   const [message] = (await history(alice, channelId)).slice(-1)
   expect(message!.reactions.map(({ count }) => count)).toEqual([2, 2, 2])
 })
 
 test('a message takes fifty different emoji, and any number of each', async () => {
-  const flags = ['KR', 'JP', 'CN', 'VN', 'TH', 'IN', 'ID', 'PH', 'MY', 'SG', 'AU', 'NZ', 'FJ', 'US', 'CA', 'MX', 'BR', 'AR']
-  flags.push('CL', 'PE', 'CO', 'EC', 'UY', 'PY', 'BO', 'VE', 'GB', 'IE', 'FR', 'DE', 'IT', 'ES', 'PT', 'NL', 'BE', 'LU')
-  flags.push('CH', 'AT', 'DK', 'SE', 'NO', 'FI', 'IS', 'EE', 'LV', 'LT', 'PL', 'CZ', 'SK', 'HU')
-  const emoji = flags.map((code) => String.fromCodePoint(...[...code].map((letter) => 0x1f1a5 + letter.charCodeAt(0))))
+  // Fruit, food and drink: there are more than fifty in a row.
+  const emoji = Array.from({ length: 50 }, (_, place) => String.fromCodePoint(0x1f345 + place))
   await Promise.all(emoji.map((flag) => add(alice, flag)))
-  expect(await refusal(add(alice, '🍵'))).toEqual(conflicting('emoji'))
+  expect(await refusal(add(alice, '👍'))).toEqual(conflicting('emoji'))
   const { reactions } = await add(bob, emoji[0]!)
   expect(reactions).toHaveLength(50)
   expect(reactions.find((reaction) => reaction.emoji === emoji[0])!.count).toBe(2)

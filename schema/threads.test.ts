@@ -97,7 +97,8 @@ test('what is answered shows as it is now', async () => {
 
 test('replies at once from everybody are all counted', async () => {
   const { id } = await say(alice, channelId, 'tea?')
-  await Promise.all(Array.from({ length: 24 }, (_, n) => say([alice, bob, carol][n % 3]!, channelId, `${n}`, { replyToId: id })))
+  const reply = (n: number) => say([alice, bob, carol][n % 3]!, channelId, `${n}`, { replyToId: id })
+  await Promise.all(Array.from({ length: 24 }, (_, n) => reply(n)))
   const found = await thread(alice, id, { first: 100 })
   expect(found.replyCount).toBe(24)
   expect(found.replies.edges).toHaveLength(24)

@@ -31,12 +31,14 @@ test('a user is found by name, whatever its case and form', async () => {
   expect(Math.abs(Date.now() - Date.parse(createdAt))).toBeLessThan(60_000)
 })
 
-test.each(['nobody', '', 'a b', '\u0000', '\ud800', 'alice\u3164', 'x'.repeat(1_000), `a${'\u0301'.repeat(1_000_000)}`])(
-  'nobody is called %j',
-  async (username) => {
+/** Normalising it would take minutes. */
+const accents = `a${'\u0301'.repeat(1_000_000)}`
+
+test('nobody is called what nobody can be called', async () => {
+  for (const username of ['nobody', '', 'a b', '\u0000', '\ud800', 'alice\u3164', 'x'.repeat(1_000), accents]) {
     expect(await find(username)).toBeNull()
-  },
-)
+  }
+})
 
 test('people are for those who are signed in', async () => {
   expect((await failure(app.client().request(UserDocument, { username: 'alice' }))).code).toBe('UNAUTHENTICATED')
@@ -48,7 +50,7 @@ test('a profile changes for everybody; an absent field keeps what is there, and 
   expect(await find('alice', minsu)).toMatchObject({ displayName: 'Alice  Liddell' })
   expect(await update('앨리스'.normalize('NFD'))).toMatchObject({ displayName: '앨리스' })
   expect(await update(null)).toMatchObject({ displayName: 'alice' })
-  for (const name of ['', ' ', '\u200b', 'a\nb', 'x'.repeat(81), '\u0000', '\ud800', `a${'\u0301'.repeat(1_000_000)}`]) {
+  for (const name of ['', ' ', '\u200b', 'a\nb', 'x'.repeat(81), '\u0000', '\ud800', accents]) {
     expect(await refusal(update(name))).toEqual(bad('input.displayName'))
   }
 })

@@ -2,7 +2,6 @@ import {
   defaultFieldResolver,
   execute,
   type GraphQLField,
-  type GraphQLObjectType,
   isIntrospectionType,
   isObjectType,
   parse,
@@ -34,9 +33,9 @@ const resolved = new Set<string>()
 const lookedAtViewer = new Set<string>()
 
 /** Mutations are done by the viewer and told to nobody else. */
-const objectTypes = Object.values(schema.getTypeMap()).filter(
-  (type): type is GraphQLObjectType => isObjectType(type) && !isIntrospectionType(type) && type !== schema.getMutationType(),
-)
+const objectTypes = Object.values(schema.getTypeMap())
+  .filter(isObjectType)
+  .filter((type) => !isIntrospectionType(type) && type !== schema.getMutationType())
 
 type Field = { name: string; field: GraphQLField<unknown, Context> }
 const fields: Field[] = objectTypes.flatMap((type) =>
@@ -129,7 +128,8 @@ const channel = `id kind name topic createdAt directPeer { id } cursor firstSeq 
 async function readEverything(groupId: string, directId: string) {
   await run(
     `query Everything($ids: [ID!]!, $id: ID!) {
-      viewer { ${user} } user(username: "bob") { id } channel(id: $id) { ${channel} } node(id: $id) { id } nodes(ids: $ids) { id }
+      viewer { ${user} } user(username: "bob") { id } node(id: $id) { id } nodes(ids: $ids) { id }
+      channel(id: $id) { ${channel} }
       channels { edges { cursor node { ${channel} } } ${page} } publicChannels { edges { cursor node { id } } }
     }`,
     { id: groupId, ids: [directId, bob.id] },
@@ -138,15 +138,26 @@ async function readEverything(groupId: string, directId: string) {
 
 async function hearEverything(channelId: string) {
   const place = 'stream cursor'
-  const messages = await listen(`subscription Messages($id: ID!) { messages(channelId: $id) { ${place} kind message { id } } }`, { id: channelId })
+  const id = channelId
+  const messages = await listen(
+    `subscription Messages($id: ID!) { messages(channelId: $id) { ${place} kind message { id } } }`,
+    { id },
+  )
   const inbox = await listen(`subscription Inbox { inbox {
-    ... on MessageEvent { ${place} message { id } } ... on MembershipEvent { ${place} channel { id } user { id } member { role } }
+    ... on MessageEvent { ${place} message { id } }
+    ... on MembershipEvent { ${place} channel { id } user { id } member { role } }
     ... on ChannelUpdatedEvent { ${place} channel { id } } ... on ReadStateEvent { ${place} channel { id } lastReadSeq }
     ... on SyncedEvent { ${place} }
   } }`)
-  const presence = await listen(`subscription Presence($ids: [ID!]!) { presence(userIds: $ids) { user { id } presence { status } } }`, { ids: [bob.id] })
-  const typing = await listen(`subscription Typing($id: ID!) { typing(channelId: $id) { user { id } typing } }`, { id: channelId })
-  const receipts = await listen(`subscription Receipts($id: ID!) { readReceipts(channelId: $id) { user { id } lastReadSeq } }`, { id: channelId })
+  const presence = await listen(
+    `subscription Presence($ids: [ID!]!) { presence(userIds: $ids) { user { id } presence { status } } }`,
+    { ids: [bob.id] },
+  )
+  const typing = await listen(`subscription Typing($id: ID!) { typing(channelId: $id) { user { id } typing } }`, { id })
+  const receipts = await listen(
+    `subscription Receipts($id: ID!) { readReceipts(channelId: $id) { user { id } lastReadSeq } }`,
+    { id },
+  )
   await inbox.next()
   await presence.next()
 

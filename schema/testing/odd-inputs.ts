@@ -39,16 +39,20 @@ function sample(name: string, type: GraphQLInputType, ids: Ids): unknown {
   if (isListType(type.ofType)) return [sampleId(name, ids)]
   const named = getNamedType(type)
   if (isInputObjectType(named)) {
-    return Object.fromEntries(Object.values(named.getFields()).map((field) => [field.name, sample(field.name, field.type, ids)]))
+    const fields = Object.values(named.getFields())
+    return Object.fromEntries(fields.map((field) => [field.name, sample(field.name, field.type, ids)]))
   }
   // Of the kinds of channel that is GROUP, which asks for the least.
   if (isEnumType(named)) return named.getValues()[1]!.name
   if (named.name === 'ID') return sampleId(name, ids)
-  return { Int: 1, Boolean: true, String: name === 'emoji' ? '👍' : 'something long enough', DateTime: '2030-01-01T00:00:00Z' }[named.name]
+  const text = name === 'emoji' ? '👍' : 'something long enough'
+  return { Int: 1, Boolean: true, String: text, DateTime: '2030-01-01T00:00:00Z' }[named.name]
 }
 
-const sampleId = (name: string, ids: Ids) =>
-  name.startsWith('user') || name.startsWith('member') ? ids.user : name.startsWith('message') || name === 'around' ? ids.message : ids.channel
+function sampleId(name: string, ids: Ids): string {
+  if (/^(user|member)/.test(name)) return ids.user
+  return name.startsWith('message') ? ids.message : ids.channel
+}
 
 /** The arguments with something else at one place. */
 export function withOdd(args: Record<string, unknown>, path: string, odd: unknown): Record<string, unknown> {
@@ -91,14 +95,24 @@ const texts = [
 
 const numbers = [0, -1, 1, 101, 0x7fff_ffff, -0x8000_0000, 0x8000_0000, 1.5, 1e300]
 
-const moments = ['', '1000-01-01T00:00:00Z', '9999-12-31T23:59:59.999Z', '0000-01-01T00:00:00Z', '2026-02-30T00:00:00Z', '\u0000']
+const moments = [
+  '',
+  '1000-01-01T00:00:00Z',
+  '9999-12-31T23:59:59.999Z',
+  '0000-01-01T00:00:00Z',
+  '2026-02-30T00:00:00Z',
+  '\u0000',
+]
+
+/** The last that have 63 bits, the first that has 64, and some that were never given out. */
+const strangeIds = ['c1y2p0ij32e8e7', 'u1y2p0ij32e8e7', 'u1y2p0ij32e8e8', 'c1', 'u1', 'm1_1']
 
 /** Values that a leaf may be given and that are hardly what was meant. */
 export function oddValues({ type }: Leaf, ids: Ids): unknown[] {
   const named = getNamedType(type)
   const inner = isNonNullType(type) ? type.ofType : type
-  const oddIds = [ids.channel, ids.user, ids.message, 'c1', 'u1', 'm1_1', 'c1y2p0ij32e8e7', 'u1y2p0ij32e8e8', `m${ids.channel.slice(1)}_1`]
-  const single = { ID: [...oddIds, ...texts.slice(0, 6)], String: texts, Int: numbers, DateTime: moments }[named.name] ?? []
+  const oddIds = [...Object.values(ids), `m${ids.channel.slice(1)}_1`, ...strangeIds, ...texts.slice(0, 6)]
+  const single = { ID: oddIds, String: texts, Int: numbers, DateTime: moments }[named.name] ?? []
   const list = [[], [null], single, Array.from({ length: 1_000 }, () => single[0]), ...single.map((value) => [value])]
   return [null, 5, {}, [], ...(isListType(inner) ? list : single)]
 }

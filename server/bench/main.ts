@@ -1,7 +1,12 @@
+import { benchFanout } from './fanout.ts'
 import { benchPages } from './pages.ts'
 import { benchSends } from './sends.ts'
 
-const benchmarks: Record<string, () => Promise<void>> = { sends: benchSends, pages: benchPages }
+const benchmarks: Record<string, () => Promise<void>> = {
+  sends: benchSends,
+  pages: benchPages,
+  fanout: benchFanout,
+}
 
 const named = process.argv.slice(2)
 const unknown = named.filter((name) => !(name in benchmarks))

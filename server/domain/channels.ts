@@ -118,7 +118,7 @@ export function createChannelsService({ database, snowflakes, announce, limits }
       return announceNew(await database.transaction((tx) => insert(tx, row, [viewerId, ...others])))
     },
 
-    /** Changes name or topic; an absent field keeps what is there, null clears it. The change is told in the channel. */
+    /** Changes name or topic; an absent field keeps what is there, null clears it. The channel is told of it. */
     async update(
       viewerId: string,
       channelId: string,
@@ -150,7 +150,8 @@ export function createChannelsService({ database, snowflakes, announce, limits }
     },
 
     /** These channels, whoever asks, in no order; those that do not exist are left out. */
-    findMany: (ids: readonly string[]): Promise<ChannelRow[]> => orm.select().from(channels).where(isOneOf(channels.id, ids)),
+    findMany: (ids: readonly string[]): Promise<ChannelRow[]> =>
+      orm.select().from(channels).where(isOneOf(channels.id, ids)),
 
     /**
      * The viewer's channels, latest activity first, `first` of them after the one that `after` names (the time of its
@@ -203,7 +204,7 @@ export function createChannelsService({ database, snowflakes, announce, limits }
         .from(channels)
         .where(
           and(
-            // Not as a parameter: the index holds public channels only, and a prepared plan must know that it may use it.
+            // No parameter: the index holds public channels alone, and a prepared plan must know that it may use it.
             sql`${channels.kind} = 'PUBLIC'`,
             wanted === '' ? undefined : sql`${name} like lower(${`%${wanted}%`})`,
             after === null ? undefined : sql`(${name}, ${channels.id}) > (${after.name}, ${after.id}::bigint)`,

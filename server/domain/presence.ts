@@ -55,7 +55,7 @@ export function createPresenceService({ database, announce }: Deps, options = { 
 
     /** Sets what others see; ONLINE follows the connections again. OFFLINE hides. */
     async set(viewerId: string, status: PresenceStatus, statusText: string | null | undefined): Promise<Presence> {
-      const text = statusText == null || statusText === '' ? null : checkText(statusText, 'A status', 'statusText', maxStatusText)
+      const text = statusText ? checkText(statusText, 'A status', 'statusText', maxStatusText) : null
       await orm
         .update(users)
         .set({

@@ -3,7 +3,15 @@ import type { Orm } from '../../drizzle/connection.ts'
 import { identities, usernames, users } from '../../drizzle/tables/index.ts'
 import { badInput, unauthenticated } from '../errors.ts'
 import { isOneOf } from '../lib/sql.ts'
-import { checkName, checkUsername, cleanText, findableKey, firstCodePoints, maxUsernameLength, usernameKey } from '../lib/text.ts'
+import {
+  checkName,
+  checkUsername,
+  cleanText,
+  findableKey,
+  firstCodePoints,
+  maxUsernameLength,
+  usernameKey,
+} from '../lib/text.ts'
 import type { Deps } from './deps.ts'
 
 export type UserRow = typeof users.$inferSelect

@@ -47,6 +47,8 @@ export async function openReader<T extends Item>(options: {
   const { source, feeds, id, userId, room, onReady } = options
   let waiting: T[] = []
   let overflowed = false
+  /** Set while the feed has not come as far as the reader: what is new to the feed need not be new to the reader. */
+  let isAhead = false
   let catchUp: CatchUp | null = null
   let page: T[] = []
   /** How often the reader was put out while it listened. */
@@ -117,8 +119,10 @@ export async function openReader<T extends Item>(options: {
     begin(from) {
       position = from
       afterPage = from
-      // A feed that lags behind the reader would tell it what is new to the feed: it is asked of the store, too.
       behind = from.change !== listeningFrom.change
+      if (from.change <= listeningFrom.change) return
+      drop(() => true)
+      isAhead = attached.position().change < from.change
     },
     position: () => position,
     isOnPage: () => page.length > 0,

@@ -23,11 +23,11 @@ test('looks up fifty names of a message, and no more', () => {
 })
 
 test('takes the worst text without effort', () => {
-  const worst = ['@'.repeat(100_000), `@a${'\u0301\u0316'.repeat(50_000)}`, '@a.'.repeat(33_000), `@${'가'.repeat(99_999)}`]
-  for (const text of worst) {
+  const accents = `@a${'\u0301\u0316'.repeat(50_000)}`
+  for (const text of ['@'.repeat(100_000), accents, '@a.'.repeat(33_000), `@${'가'.repeat(99_999)}`]) {
     const started = performance.now()
     mentionCandidates(text)
-    // Normalising all of the second one takes seconds.
+    // Normalising all of the accents takes seconds.
     expect(performance.now() - started).toBeLessThan(250)
   }
 })

@@ -9,7 +9,7 @@ const maxParticle = 4
 /** A name, its particle and the dots that end a sentence. */
 const maxWord = maxUsernameLength + 2 * maxParticle
 
-/** Not after a letter, as in an address of mail. As long as the longest word may be when its letters are taken apart. */
+/** Not after a letter, as in an address of mail. As long as the longest word may be in its longest form. */
 const mention = /(?<![\p{L}\p{M}\p{N}_@.])@([\p{L}\p{N}][\p{L}\p{M}\p{N}._-]{0,160})/gu
 
 /**

@@ -30,7 +30,7 @@ export function countCodePoints(text: string): number {
 export const firstCodePoints = (text: string, max: number): string =>
   Array.from(text.slice(0, 2 * max)).slice(0, max).join('')
 
-/** Replaces what `checkText` would refuse, for text that comes from elsewhere and must not be lost for one character. */
+/** Replaces what `checkText` would refuse, for text from elsewhere that must not be lost for one character. */
 export const cleanText = (text: string): string => text.toWellFormed().replaceAll(new RegExp(unfit, 'gu'), '\ufffd')
 
 /** Whether a text can be stored as it is. */
@@ -39,7 +39,7 @@ export const isFit = (text: string): boolean => !unfit.test(text)
 /** Whether there is nothing to be seen in a text. */
 export const isBlank = (text: string): boolean => !visible.test(text)
 
-/** Returns `text` if it can be stored and shown, at most `max` code points long and not blank; throws BAD_USER_INPUT. */
+/** Returns a text that can be stored and shown, has at most `max` code points and is not blank; else BAD_USER_INPUT. */
 export function checkText(text: string, what: string, field: string, max: number): string {
   if (text.length > max && countCodePoints(text) > max) throw tooLong(what, field, max)
   if (!isFit(text)) throw badInput(`${what} holds characters that cannot be shown.`, field)
@@ -80,7 +80,8 @@ export function checkUsername(name: string, field: string): string {
   const normal = normaliseUsername(name)
   if (normal !== null && username.test(normal)) return normal
   throw badInput(
-    `A username has 1 to ${maxUsernameLength} letters, digits, dots, dashes and underscores, and begins with a letter or a digit.`,
+    `A username has 1 to ${maxUsernameLength} letters, digits, dots, dashes and underscores, ` +
+      'and begins with a letter or a digit.',
     field,
   )
 }

@@ -45,9 +45,10 @@ const changesSinceStatement = `/* changes since */
     from channels where id = $1
   ), created as (
     select m.change as at, 'CREATED' as kind, m.id as message_id
-    from messages m, head
+    from messages m
     where m.channel_id = $1 and m.change > $2 and m.version = m.change
-      and m.seq > greatest($3, head.last_seq - (head.last_change - $2))
+      -- A value, and not a join with head: that would be a filter on the whole channel.
+      and m.seq > (select greatest($3, last_seq - (last_change - $2)) from head)
     order by m.seq limit $4 + 1
   ), touched as (
     select c.change as at, c.kind, c.message_id

@@ -74,7 +74,7 @@ test('sends, replies, people who come and go, roles and names on two replicas ta
   const others = upTo(20).map(async (n) => {
     const owner = random.pick(owners)
     await owner.request(AddMembersDocument, { channelId, userIds: [carol.id] })
-    if (n % 3 === 0) await owner.request(SetMemberRoleDocument, { channelId, userId: bob.id, role: random.pick(['ADMIN', 'MEMBER']) })
+    if (n % 3 === 0) await owner.request(SetMemberRoleDocument, { channelId, userId: bob.id, role: random.pick(['ADMIN', 'MEMBER'] as const) })
     await owner.request(UpdateChannelDocument, { input: { channelId, name: `tea ${n}` } })
     await owner.request(RemoveMemberDocument, { channelId, userId: carol.id })
   })

@@ -7,6 +7,7 @@ import {
   LeaveChannelDocument,
   MarkReadDocument,
   MarkUnreadDocument,
+  type MaruClient,
   MaruClientError,
   PinMessageDocument,
   RemoveMemberDocument,
@@ -32,67 +33,96 @@ export type Conversation = {
 /** What may be refused: somebody is not in the channel just now, or the message has been deleted. */
 const refusals = new Set(['FORBIDDEN', 'NOT_FOUND', 'CONFLICT'])
 
+const levels = ['ALL', 'MENTIONS', 'NONE'] as const
+const roles = ['ADMIN', 'MEMBER'] as const
 const emoji = ['👍', '❤️', '🪵', '🇰🇷']
+
+type Sent = { id: string; channelId: string; author: Person; seq: number }
+
+/** Who does something, through which client, where, and to what or whom. */
+type Scene = {
+  person: Person
+  client: MaruClient
+  channelId: string
+  /** Somebody. */
+  other: Person
+  /** A message that was sent lately, and one of the person's own. */
+  message: Sent
+  own: Sent
+  random: Random
+}
+
+const number = (random: Random) => random.below(1_000_000)
+
+/** What people do, once there is a message: how often in comparison, and how. */
+const acts: Record<string, [weight: number, act: (scene: Scene) => Promise<unknown>]> = {
+  edit: [13, ({ client, own, random }) => client.request(EditMessageDocument, { input: { messageId: own.id, content: `edited ${number(random)}` } })],
+  delete: [4, ({ client, own }) => client.request(DeleteMessageDocument, { messageId: own.id })],
+  react: [10, ({ client, message, random }) => client.request(AddReactionDocument, { messageId: message.id, emoji: random.pick(emoji) })],
+  unreact: [5, ({ client, message, random }) => client.request(RemoveReactionDocument, { messageId: message.id, emoji: random.pick(emoji) })],
+  pin: [4, ({ client, message }) => client.request(PinMessageDocument, { messageId: message.id })],
+  unpin: [2, ({ client, message }) => client.request(UnpinMessageDocument, { messageId: message.id })],
+  read: [6, ({ client, channelId, message }) => client.request(MarkReadDocument, { channelId, seq: message.seq })],
+  unread: [3, ({ client, channelId, message }) => client.request(MarkUnreadDocument, { channelId, fromSeq: message.seq })],
+  draft: [5, ({ client, channelId, random }) => client.request(SaveDraftDocument, { channelId, content: random.chance(0.3) ? null : `draft ${number(random)}` })],
+  notify: [3, ({ client, channelId, random }) => client.request(SetChannelNotificationsDocument, { input: { channelId, level: random.pick(levels) } })],
+  rename: [4, ({ client, channelId, random }) => client.request(UpdateChannelDocument, { input: { channelId, name: `name ${number(random)}` } })],
+  retopic: [4, ({ client, channelId, random }) => client.request(UpdateChannelDocument, { input: { channelId, topic: `topic ${number(random)}` } })],
+}
+
+/** What they do besides in channels that people come to and go from. */
+const openActs: typeof acts = {
+  ...acts,
+  leave: [5, ({ client, channelId }) => client.request(LeaveChannelDocument, { channelId })],
+  join: [8, ({ client, channelId }) => client.request(JoinChannelDocument, { channelId })],
+  add: [4, ({ client, channelId, other }) => client.request(AddMembersDocument, { channelId, userIds: [other.id] })],
+  remove: [4, ({ client, channelId, other }) => client.request(RemoveMemberDocument, { channelId, userId: other.id })],
+  role: [3, ({ client, channelId, other, random }) => client.request(SetMemberRoleDocument, { channelId, userId: other.id, role: random.pick(roles) })],
+}
+
+/** One of the acts at random, by their weights. */
+function choose(from: typeof acts, random: Random): string {
+  let left = random.next() * Object.values(from).reduce((sum, [weight]) => sum + weight, 0)
+  for (const [name, [weight]] of Object.entries(from)) {
+    left -= weight
+    if (left < 0) return name
+  }
+  throw new Error('No act')
+}
+
+/** How often somebody says something, rather than doing anything else. */
+const sendShare = 0.35
 
 /**
  * People who do at random what people do, each on a replica chosen anew for each thing, until `isOver`. Resolves with
- * how often what was done, and how often it was refused.
+ * how often what was done, and how often it was refused for which reason.
  */
 export async function converse({ people, replicas, channels, random }: Conversation, isOver: () => boolean) {
   const done: Record<string, number> = {}
-  /** Messages that were sent, to be edited, deleted and answered. */
-  const sent: { id: string; channelId: string; author: Person; seq: number }[] = []
+  const sent: Sent[] = []
   const clients = new Map(people.map((person) => [person, replicas.map((replica) => replica.client(person.token))]))
+
+  async function send(person: Person, client: MaruClient, channelId: string) {
+    const answered = sent.findLast((message) => message.channelId === channelId)
+    const replyToId = answered !== undefined && random.chance(0.4) ? answered.id : null
+    const input = { channelId, content: `${number(random)} @${random.pick(people).username}`, replyToId }
+    const { id, seq } = (await client.request(SendMessageDocument, { input })).sendMessage.message
+    sent.push({ id, channelId, author: person, seq })
+  }
 
   async function act(person: Person): Promise<string> {
     const client = random.pick(clients.get(person)!)
     const { id: channelId, isOpen } = random.pick(channels)
-    const message = sent.length === 0 ? null : random.pick(sent.slice(-40))
-    const other = random.pick(people)
-    const dice = random.below(100)
-    if (dice < 35 || message === null) {
-      const { sendMessage } = await client.request(SendMessageDocument, {
-        input: {
-          channelId,
-          content: `${random.below(1e6)} @${other.username}`,
-          ...(message?.channelId === channelId && random.chance(0.4) ? { replyToId: message.id } : {}),
-        },
-      })
-      sent.push({ id: sendMessage.message.id, channelId, author: person, seq: sendMessage.message.seq })
+    const own = sent.filter((message) => message.author === person).slice(-20)
+    if (own.length === 0 || random.chance(sendShare)) {
+      await send(person, client, channelId)
       return 'send'
     }
-    const messageId = message.id
-    if (dice < 48) {
-      const own = random.pick(sent.filter((one) => one.author === person).slice(-20)) ?? message
-      const input = { messageId: own.id, content: `edited ${random.below(1e6)}` }
-      await client.request(EditMessageDocument, { input })
-      return 'edit'
-    }
-    if (dice < 52) return (await client.request(DeleteMessageDocument, { messageId }), 'delete')
-    if (dice < 62) return (await client.request(AddReactionDocument, { messageId, emoji: random.pick(emoji) }), 'react')
-    if (dice < 66) return (await client.request(RemoveReactionDocument, { messageId, emoji: random.pick(emoji) }), 'unreact')
-    if (dice < 69) return (await client.request(PinMessageDocument, { messageId }), 'pin')
-    if (dice < 71) return (await client.request(UnpinMessageDocument, { messageId }), 'unpin')
-    if (dice < 76) return (await client.request(MarkReadDocument, { channelId, seq: message.seq }), 'read')
-    if (dice < 78) return (await client.request(MarkUnreadDocument, { channelId, fromSeq: message.seq }), 'unread')
-    if (dice < 82) {
-      const content = random.chance(0.3) ? null : `draft ${random.below(1e6)}`
-      return (await client.request(SaveDraftDocument, { channelId, content }), 'draft')
-    }
-    if (dice < 85) {
-      const input = { channelId, level: random.pick(['ALL', 'MENTIONS', 'NONE'] as const) }
-      return (await client.request(SetChannelNotificationsDocument, { input }), 'notifications')
-    }
-    if (dice < 89) {
-      const input = { channelId, ...(random.chance(0.5) ? { name: `name ${random.below(1e6)}` } : { topic: `topic ${random.below(1e6)}` }) }
-      return (await client.request(UpdateChannelDocument, { input }), 'rename')
-    }
-    if (!isOpen) return 'nothing'
-    if (dice < 91) return (await client.request(LeaveChannelDocument, { channelId }), 'leave')
-    if (dice < 94) return (await client.request(JoinChannelDocument, { channelId }), 'join')
-    if (dice < 96) return (await client.request(AddMembersDocument, { channelId, userIds: [other.id] }), 'add')
-    if (dice < 98) return (await client.request(RemoveMemberDocument, { channelId, userId: other.id }), 'remove')
-    return (await client.request(SetMemberRoleDocument, { channelId, userId: other.id, role: random.pick(['ADMIN', 'MEMBER'] as const) }), 'role')
+    const from = isOpen ? openActs : acts
+    const what = choose(from, random)
+    const scene = { person, client, channelId, random, other: random.pick(people), message: random.pick(sent.slice(-40)), own: random.pick(own) }
+    await from[what]![1](scene)
+    return what
   }
 
   await Promise.all(

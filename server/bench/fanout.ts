@@ -1,0 +1,132 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { BroadcastOrder, BroadcastReport } from './broadcast-server.ts'
+import { type BenchServer, startBenchServer } from './bench-server.ts'
+import { type FrameCounter, openFrameCounter } from './frame-counter.ts'
+import { inTurns, median, report } from './measure.ts'
+
+const people = 50
+const socketsEach = 10
+const sockets = people * socketsEach
+/** Messages in one round, and how many of them are under way at any time. */
+const events = 200
+const underWay = 16
+const rounds = 5
+
+const content = 'The quick brown fox jumps over the lazy dog, and then it goes home for tea. 다람쥐 헌 쳇바퀴에 타고파.'
+const send = 'mutation ($input: SendMessageInput!) { sendMessage(input: $input) { message { id } } }'
+const subscription = `subscription ($channelId: ID!) { messages(channelId: $channelId) { cursor kind message {
+  id seq channel { id } author { id displayName avatarUrl } content createdAt editedAt pinnedAt replyCount
+  reactions { emoji count } } } }`
+
+/** What one side of the comparison gives in a round: how fast, and for how much. */
+type Cost = { perSecond: number; cpuPerMillion: number }
+
+/** Deliveries of one channel's messages to many sockets, beside `ws.send` of one prebuilt text to as many. */
+export async function benchFanout(): Promise<void> {
+  const maru = await startMaru()
+  const bare = await startBare()
+  try {
+    const names = { bare: `ws.send of a prebuilt text, ${sockets} sockets`, maru: `subscription to one channel, ${sockets} sockets` }
+    const costs: Record<keyof typeof names, Cost[]> = { bare: [], maru: [] }
+    const measure = (side: keyof typeof names, round: () => Promise<Cost>) => async () => {
+      const cost = await round()
+      costs[side].push(cost)
+      return cost.perSecond
+    }
+    const figures = await inTurns(rounds, {
+      [names.bare]: measure('bare', bare.round),
+      [names.maru]: measure('maru', maru.round),
+    })
+    report('Deliveries a second', 'deliveries/s', figures, names.bare)
+    const cpu = (side: keyof typeof names) => median(costs[side].map((cost) => cost.cpuPerMillion))
+    const cpuFigures = { [names.bare]: cpu('bare'), [names.maru]: cpu('maru') }
+    report('Processor time of the server for a million deliveries', 's', cpuFigures, names.bare)
+  } finally {
+    bare.stop()
+    await maru.stop()
+  }
+}
+
+/** Times one round, in which `work` makes every socket hear every event and returns the processor time that it took. */
+async function timeRound(counter: FrameCounter, work: () => Promise<number>): Promise<Cost> {
+  counter.restart()
+  const started = performance.now()
+  const [cpuSeconds] = await Promise.all([work(), counter.reached(events * sockets)])
+  const seconds = (performance.now() - started) / 1_000
+  const deliveries = events * sockets
+  return { perSecond: deliveries / seconds, cpuPerMillion: (cpuSeconds / deliveries) * 1e6 }
+}
+
+async function startMaru() {
+  const server = await startBenchServer()
+  const tokens: string[] = []
+  const memberIds: string[] = []
+  for (let n = 0; n < people; n++) {
+    const { signUp } = await server.run<{ signUp: { accessToken: string; viewer: { id: string } } }>(
+      'mutation ($input: SignUpInput!) { signUp(input: $input) { accessToken viewer { id } } }',
+      { input: { username: `listener${n}`, password: 'a long password' } },
+    )
+    tokens.push(signUp.accessToken)
+    memberIds.push(signUp.viewer.id)
+  }
+  const { createChannel } = await server.run<{ createChannel: { channel: { id: string } } }>(
+    'mutation ($input: CreateChannelInput!) { createChannel(input: $input) { channel { id } } }',
+    { input: { kind: 'GROUP', name: 'fanout', memberIds } },
+    tokens[0],
+  )
+  const channelId = createChannel.channel.id
+  const subscribe = JSON.stringify({ id: '1', type: 'subscribe', payload: { query: subscription, variables: { channelId } } })
+  const greetings = Array.from({ length: sockets }, (_, n) => [
+    JSON.stringify({ type: 'connection_init', payload: { token: tokens[n % people] } }),
+    subscribe,
+  ])
+  const counter = await openFrameCounter(new URL(server.url), 'graphql-transport-ws', greetings)
+  while ((await metric(server, 'maru_subscriptions_active')) < sockets) await new Promise((resolve) => setTimeout(resolve, 50))
+  const input = { channelId, content }
+  return {
+    round: () =>
+      timeRound(counter, async () => {
+        const before = await metric(server, 'process_cpu_seconds_total')
+        let left = events
+        const lane = async (token: string) => {
+          while (left-- > 0) await server.run(send, { input }, token)
+        }
+        await Promise.all(tokens.slice(0, underWay).map(lane))
+        await counter.reached(events * sockets)
+        return (await metric(server, 'process_cpu_seconds_total')) - before
+      }),
+    async stop() {
+      counter.close()
+      await server.stop()
+    },
+  }
+}
+
+/** The sum of a metric of the server's, over all of its labels. */
+async function metric(server: BenchServer, name: string): Promise<number> {
+  const text = await (await fetch(new URL('/metrics', server.url))).text()
+  const lines = text.split('\n').filter((line) => line.startsWith(`${name} `) || line.startsWith(`${name}{`))
+  return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
+}
+
+async function startBare() {
+  const child = fork(fileURLToPath(new URL('./broadcast-server.ts', import.meta.url)))
+  const heard = async () => (await once(child as ChildProcess, 'message'))[0] as BroadcastReport
+  const { port } = (await heard()) as { port: number }
+  const counter = await openFrameCounter(new URL(`http://127.0.0.1:${port}/`), 'bare', Array.from({ length: sockets }, () => []))
+  // As long as what the subscription above sends.
+  const text = 'x'.repeat(620)
+  return {
+    round: () =>
+      timeRound(counter, async () => {
+        child.send({ times: events, text } satisfies BroadcastOrder)
+        return ((await heard()) as { cpuSeconds: number }).cpuSeconds
+      }),
+    stop() {
+      counter.close()
+      child.disconnect()
+    },
+  }
+}
