@@ -15,6 +15,8 @@ export default defineConfig({
     maxWorkers: 2,
     // Enough for a test that starts a server of its own on a busy machine; whoever needs longer says so.
     testTimeout: 20_000,
+    // What is awaited comes within milliseconds, unless the machine has something else to do.
+    expect: { poll: { timeout: 10_000 } },
     hookTimeout: 20_000,
     coverage: {
       provider: 'v8',

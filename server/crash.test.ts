@@ -16,7 +16,9 @@ test('what was acknowledged is there after every kind of kill, in order, once; a
   expect(rounds).toHaveLength(3)
   for (const { acknowledged, readyMs } of rounds) {
     expect(acknowledged).toBeGreaterThan(0)
-    expect(readyMs).toBeLessThan(5_000)
+    // A replay of the log and, after a kill of the process alone, the end of the Postgres that it left behind. The
+    // bound is for a machine that runs the other tests beside it.
+    expect(readyMs).toBeLessThan(20_000)
   }
   // Sends were under way when it happened.
   expect(rounds.reduce((sum, round) => sum + round.unknown, 0)).toBeGreaterThan(0)

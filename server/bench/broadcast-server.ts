@@ -3,20 +3,22 @@ import { type WebSocket, WebSocketServer } from 'ws'
 
 /**
  * The least that a broadcast can do, as a process of its own: told how often, it sends a prebuilt text to everybody, and
- * tells what processor time that took.
+ * answers with the processor time that it has used so far.
  */
 export type BroadcastOrder = { times: number; text: string }
-export type BroadcastReport = { port: number } | { cpuSeconds: number }
+export type BroadcastReport = { port: number; cpuSeconds: number }
 
 const server = new WebSocketServer({ port: 0, host: '127.0.0.1', perMessageDeflate: false })
-const tell = (report: BroadcastReport) => process.send!(report)
-server.on('listening', () => tell({ port: (server.address() as AddressInfo).port }))
 
+function answer(): void {
+  const { user, system } = process.cpuUsage()
+  process.send!({ port: (server.address() as AddressInfo).port, cpuSeconds: (user + system) / 1e6 } satisfies BroadcastReport)
+}
+
+server.on('listening', answer)
 process.on('message', async ({ times, text }: BroadcastOrder) => {
-  const before = process.cpuUsage()
   for (let time = 0; time < times; time++) await broadcast(text)
-  const { user, system } = process.cpuUsage(before)
-  tell({ cpuSeconds: (user + system) / 1e6 })
+  answer()
 })
 process.on('disconnect', () => process.exit())
 

@@ -1,4 +1,4 @@
-import { type ChildProcess, fork } from 'node:child_process'
+import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { BroadcastOrder, BroadcastReport } from './broadcast-server.ts'
@@ -30,36 +30,46 @@ export async function benchFanout(): Promise<void> {
   try {
     const names = { bare: `ws.send of a prebuilt text, ${sockets} sockets`, maru: `subscription to one channel, ${sockets} sockets` }
     const costs: Record<keyof typeof names, Cost[]> = { bare: [], maru: [] }
-    const measure = (side: keyof typeof names, round: () => Promise<Cost>) => async () => {
-      const cost = await round()
-      costs[side].push(cost)
+    const measure = (name: keyof typeof names, side: Side) => async () => {
+      const cost = await timeRound(side)
+      costs[name].push(cost)
       return cost.perSecond
     }
     const figures = await inTurns(rounds, {
-      [names.bare]: measure('bare', bare.round),
-      [names.maru]: measure('maru', maru.round),
+      [names.bare]: measure('bare', bare),
+      [names.maru]: measure('maru', maru),
     })
     report('Deliveries a second', 'deliveries/s', figures, names.bare)
     const cpu = (side: keyof typeof names) => median(costs[side].map((cost) => cost.cpuPerMillion))
     const cpuFigures = { [names.bare]: cpu('bare'), [names.maru]: cpu('maru') }
     report('Processor time of the server for a million deliveries', 's', cpuFigures, names.bare)
   } finally {
-    bare.stop()
+    await bare.stop()
     await maru.stop()
   }
 }
 
-/** Times one round, in which `work` makes every socket hear every event and returns the processor time that it took. */
-async function timeRound(counter: FrameCounter, work: () => Promise<number>): Promise<Cost> {
-  counter.restart()
-  const started = performance.now()
-  const [cpuSeconds] = await Promise.all([work(), counter.reached(events * sockets)])
-  const seconds = (performance.now() - started) / 1_000
-  const deliveries = events * sockets
-  return { perSecond: deliveries / seconds, cpuPerMillion: (cpuSeconds / deliveries) * 1e6 }
+/** One of the two sides. */
+type Side = {
+  counter: FrameCounter
+  /** Makes every socket hear every event; resolves when all are on their way. */
+  sendAll(): Promise<unknown>
+  /** Processor time that the server has used so far. */
+  cpuSeconds(): Promise<number>
+  stop(): unknown
 }
 
-async function startMaru() {
+async function timeRound({ counter, sendAll, cpuSeconds }: Side): Promise<Cost> {
+  const deliveries = events * sockets
+  const cpuBefore = await cpuSeconds()
+  const started = performance.now()
+  await Promise.all([counter.next(deliveries), sendAll()])
+  const seconds = (performance.now() - started) / 1_000
+  const cpu = (await cpuSeconds()) - cpuBefore
+  return { perSecond: deliveries / seconds, cpuPerMillion: (cpu / deliveries) * 1e6 }
+}
+
+async function startMaru(): Promise<Side> {
   const server = await startBenchServer()
   const tokens: string[] = []
   const memberIds: string[] = []
@@ -86,17 +96,15 @@ async function startMaru() {
   while ((await metric(server, 'maru_subscriptions_active')) < sockets) await new Promise((resolve) => setTimeout(resolve, 50))
   const input = { channelId, content }
   return {
-    round: () =>
-      timeRound(counter, async () => {
-        const before = await metric(server, 'process_cpu_seconds_total')
-        let left = events
-        const lane = async (token: string) => {
-          while (left-- > 0) await server.run(send, { input }, token)
-        }
-        await Promise.all(tokens.slice(0, underWay).map(lane))
-        await counter.reached(events * sockets)
-        return (await metric(server, 'process_cpu_seconds_total')) - before
-      }),
+    counter,
+    cpuSeconds: () => metric(server, 'process_cpu_seconds_total'),
+    sendAll() {
+      let left = events
+      const lane = async (token: string) => {
+        while (left-- > 0) await server.run(send, { input }, token)
+      }
+      return Promise.all(tokens.slice(0, underWay).map(lane))
+    },
     async stop() {
       counter.close()
       await server.stop()
@@ -111,19 +119,21 @@ async function metric(server: BenchServer, name: string): Promise<number> {
   return lines.reduce((sum, line) => sum + Number(line.split(' ').at(-1)), 0)
 }
 
-async function startBare() {
+async function startBare(): Promise<Side> {
   const child = fork(fileURLToPath(new URL('./broadcast-server.ts', import.meta.url)))
-  const heard = async () => (await once(child as ChildProcess, 'message'))[0] as BroadcastReport
-  const { port } = (await heard()) as { port: number }
-  const counter = await openFrameCounter(new URL(`http://127.0.0.1:${port}/`), 'bare', Array.from({ length: sockets }, () => []))
-  // As long as what the subscription above sends.
-  const text = 'x'.repeat(620)
+  const [{ port }] = (await once(child, 'message')) as [BroadcastReport]
+  const url = new URL(`http://127.0.0.1:${port}/`)
+  const counter = await openFrameCounter(url, 'bare', Array.from({ length: sockets }, () => []))
+  const order = async (times: number) => {
+    // As long as what the subscription above sends.
+    child.send({ times, text: 'x'.repeat(620) } satisfies BroadcastOrder)
+    const [answer] = (await once(child, 'message')) as [BroadcastReport]
+    return answer
+  }
   return {
-    round: () =>
-      timeRound(counter, async () => {
-        child.send({ times: events, text } satisfies BroadcastOrder)
-        return ((await heard()) as { cpuSeconds: number }).cpuSeconds
-      }),
+    counter,
+    sendAll: () => order(events),
+    cpuSeconds: async () => (await order(0)).cpuSeconds,
     stop() {
       counter.close()
       child.disconnect()

@@ -7,10 +7,8 @@ import { connect, type Socket } from 'node:net'
  * fan-out before the server is.
  */
 export type FrameCounter = {
-  /** Text frames that have come on all sockets since the last call of this. */
-  restart(): void
-  /** Resolves when so many have come; throws when none comes any more. */
-  reached(frames: number): Promise<void>
+  /** Counts from zero again. Resolves when so many text frames have come; rejects when no more of them come. */
+  next(frames: number): Promise<void>
   close(): void
 }
 
@@ -28,11 +26,10 @@ export async function openFrameCounter(
   greetings: readonly (readonly string[])[],
 ): Promise<FrameCounter> {
   let frames = 0
-  let heardAt = performance.now()
-  let wake: () => void = () => {}
+  let wanted = Infinity
+  let reached = () => {}
   const count = () => {
-    frames++
-    wake()
+    if (++frames === wanted) reached()
   }
   const sockets: Socket[] = []
   for (const greeting of greetings) {
@@ -42,29 +39,21 @@ export async function openFrameCounter(
     sockets.push(socket)
   }
   return {
-    restart() {
+    next(count) {
       frames = 0
-    },
-    async reached(wanted) {
-      heardAt = performance.now()
-      let seen = frames
-      const watch = setInterval(() => {
-        if (frames > seen) heardAt = performance.now()
-        seen = frames
-        wake()
-      }, 100)
-      try {
-        while (frames < wanted) {
-          await new Promise<void>((resolve) => {
-            wake = () => {
-              if (frames >= wanted || performance.now() - heardAt > silenceMs) resolve()
-            }
-          })
-          if (frames < wanted) throw new Error(`${frames} of ${wanted} frames came`)
+      wanted = count
+      return new Promise((resolve, reject) => {
+        let seen = -1
+        const watch = setInterval(() => {
+          if (frames === seen) stop(() => reject(new Error(`${frames} of ${wanted} frames came`)))
+          seen = frames
+        }, silenceMs)
+        const stop = (settle: () => void) => {
+          clearInterval(watch)
+          settle()
         }
-      } finally {
-        clearInterval(watch)
-      }
+        reached = () => stop(resolve)
+      })
     },
     close: () => sockets.forEach((socket) => socket.destroy()),
   }
