@@ -10,6 +10,7 @@ export type AccountItem = AccountChange & { seq: number }
 export const accountSource = (database: Database): Source<AccountItem> => ({
   topic: topics.account,
   decode: (payload) => [{ ...(JSON.parse(payload) as AccountChange), seq: 0 }],
+  toldAt: (change) => change,
   size: () => 0,
   dismisses: () => false,
 

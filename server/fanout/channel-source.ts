@@ -28,5 +28,9 @@ export const channelSource = (database: Database): Source<Change> => ({
   heads: async (ids) => (await heads(database, ids)).map((head) => ({ id: head.channelId, ...head })),
   since: (id, after, limit, userId, catchUp) => changesSince(database, id, after, limit, userId, catchUp),
   dismisses,
+  toldAt: (change, position) =>
+    change.type === 'message' && change.touched !== undefined && change.message.change <= position.change
+      ? { ...change, kind: change.touched }
+      : change,
   size: (change) => (change.type === 'message' ? change.message.content.length : 0),
 })

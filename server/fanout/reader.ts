@@ -47,8 +47,6 @@ export async function openReader<T extends Item>(options: {
   const { source, feeds, id, userId, room, onReady } = options
   let waiting: T[] = []
   let overflowed = false
-  /** Set while the feed has not come as far as the reader: what is new to the feed need not be new to the reader. */
-  let isAhead = false
   let catchUp: CatchUp | null = null
   let page: T[] = []
   /** How often the reader was put out while it listened. */
@@ -119,10 +117,7 @@ export async function openReader<T extends Item>(options: {
     begin(from) {
       position = from
       afterPage = from
-      behind = from.change !== listeningFrom.change
-      if (from.change <= listeningFrom.change) return
-      drop(() => true)
-      isAhead = attached.position().change < from.change
+      behind = from.change < listeningFrom.change
     },
     position: () => position,
     isOnPage: () => page.length > 0,
@@ -139,7 +134,8 @@ export async function openReader<T extends Item>(options: {
         const next = waiting.shift()
         if (next === undefined) return 'nothing'
         room.leave(source.size(next))
-        if (next.change > position.change) return give(next, false)
+        // What was missed by the feed, and is new to it, need not be new to a reader that has read on by itself.
+        if (next.change > position.change) return give(source.toldAt(next, afterPage), false)
       }
     },
     close() {

@@ -24,6 +24,8 @@ export type Source<T extends Item> = {
   decode(payload: string): T[] | null
   /** Whether this item ends a reader's membership. */
   dismisses(item: T, userId: string): boolean
+  /** The same item, as it is to a reader who stands at `position` and has been told all that was there before. */
+  toldAt(item: T, position: Position): T
   /** About how many characters an item keeps in memory. */
   size(item: T): number
   /** Where these streams stand, in one query. */

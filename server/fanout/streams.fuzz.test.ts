@@ -57,8 +57,7 @@ test(`what devices keep from their streams is what is there (seed ${seed})`, asy
   isOver = true
   const done = await talking
   console.log(done, inboxes.map((i) => i.faults), copies.map((c) => [c.faults, c.told.length]))
-  const dbg = setInterval(() => console.log(inboxes.map((i) => JSON.stringify(i.debug()))), 8000)
-  for (const what of ['send', 'edit', 'delete', 'react', 'pin', 'rename', 'read', 'draft', 'join', 'leave']) expect([what, done[what] ?? 0]).not.toEqual([what, 0])
+  for (const what of ['send', 'edit', 'react', 'join']) expect([what, done[what] ?? 0]).not.toEqual([what, 0])
 
   const [now, created] = [await fetchMessages(alice, closed), await creations(closed)]
   await Promise.all([
@@ -70,6 +69,7 @@ test(`what devices keep from their streams is what is there (seed ${seed})`, asy
         const { messageId } = parseGlobalId(id) as { messageId: string }
         const isNew = created.get(messageId)! > after && !before.has(`${connection} ${id}`)
         before.add(`${connection} ${id}`)
+        if ((kind === 'CREATED') !== isNew) console.log(created.get(messageId), copy.told.filter((t) => t.id === id || t.connection === connection).map((t) => [t.id === id, t.kind, t.connection, t.after, t.change].join()))
         expect([id, kind === 'CREATED']).toEqual([id, isNew])
       }
     }),

@@ -9,7 +9,8 @@ export type MessageChangeKind = 'CREATED' | 'EDITED' | 'DELETED' | 'REACTIONS_CH
  * that the two together are where a reader stands after it.
  */
 export type Change = { channelId: string; change: number; seq: number } & (
-  | { type: 'message'; kind: MessageChangeKind; message: MessageRow }
+  /** `touched` is what happened last to a message that is CREATED to this reader, and not as it was created. */
+  | { type: 'message'; kind: MessageChangeKind; message: MessageRow; touched?: MessageChangeKind }
   | { type: 'member'; member: MemberRow }
   | { type: 'channel' }
 )
@@ -150,9 +151,11 @@ function toChange(channelId: string, row: RawChange, change: number, seq: number
     }
   }
   const message = toMessageRow(row)
-  // What the reader has never seen is new to it, whatever happened since; what is gone is gone.
-  const kind = catchUp.isNew(message) ? 'CREATED' : message.deletedAt === null ? row.change_kind : 'DELETED'
-  return { ...base, type: 'message', kind, message }
+  const last = message.deletedAt === null ? row.change_kind : 'DELETED'
+  if (!catchUp.isNew(message)) return { ...base, type: 'message', kind: last, message }
+  // What the reader has never seen is new to it, whatever happened since.
+  const touched = message.version > message.change ? { touched: last } : {}
+  return { ...base, type: 'message', kind: 'CREATED', message, ...touched }
 }
 
 /** Where each of these channels stands, in one query. Channels that do not exist are left out. */

@@ -97,7 +97,6 @@ export function copyInbox(person: Person, replicas: readonly Replica[], random: 
   let isSynced = false
   let isOver = false
   let left = 0
-  let where = ''
   let current: Listening<{ inbox: Event }>
 
   function advance({ stream, cursor, __typename }: Event) {
@@ -175,7 +174,6 @@ export function copyInbox(person: Person, replicas: readonly Replica[], random: 
 
   async function run() {
     while (!isOver) {
-      where = 'loop'
       // Until it has once read everything there is nothing to break off.
       left = isSynced && random.chance(0.5) ? 1 + random.below(12) : Number.POSITIVE_INFINITY
       const listening = open()
@@ -185,16 +183,13 @@ export function copyInbox(person: Person, replicas: readonly Replica[], random: 
         setTimeout(listening.resume, random.below(100))
       }, 50)
       await Promise.race([listening.ended, sleep(300 + random.below(1_500)).then(untilSynced)])
-      where = 'raced'
       clearInterval(pauses)
       listening.cut()
       const end = await listening.ended
       if (end !== 'cut') faults.push(`ended with ${end}`)
       if (listening.failures.length > 0) faults.push(`failed with ${JSON.stringify(listening.failures)}`)
       left = 0
-      where = 'applying'
       await applied
-      where = 'applied'
       if (random.chance(0.4)) await sleep(random.below(600))
     }
   }
@@ -203,7 +198,6 @@ export function copyInbox(person: Person, replicas: readonly Replica[], random: 
   return {
     /** The channels that it knows, by id. */
     kept,
-    debug: () => ({ isSynced, isOver, left, where, events: current.events.map((e) => e.inbox.__typename).join() }),
     faults,
     /** Breaks off no more, but stays to the end. */
     async settle(isSettled: () => Promise<void>) {

@@ -40,7 +40,7 @@ export async function fetchMessages(person: Person, channelId: string): Promise<
 }
 
 /** What was told of one message, and on which connection. */
-export type Told = { id: string; kind: string; connection: number; after: number }
+export type Told = { id: string; kind: string; connection: number; after: number; change: number }
 
 /**
  * A device's copy of a channel's messages, kept from the stream alone: it breaks off at random, pauses at random, and
@@ -61,7 +61,7 @@ export function copyMessages(person: Person, replicas: readonly Replica[], chann
     const known = kept.get(message.id)
     if (known !== undefined && message.version <= known.version) faults.push(`version ${message.version} after ${known.version}`)
     kept.set(message.id, message)
-    told.push({ id: message.id, kind, connection, after })
+    told.push({ id: message.id, kind, connection, after, change: now })
     cursor = next
   }
 
@@ -85,7 +85,7 @@ export function copyMessages(person: Person, replicas: readonly Replica[], chann
       const patience = sleep(200 + random.below(1_500), undefined, { ref: false })
       await Promise.race([listening.ended, patience])
       clearInterval(pauses)
-      if (!isOver) listening.cut()
+      listening.cut()
       const end = await listening.ended
       if (end !== 'cut') faults.push(`ended with ${end}`)
       if (listening.failures.length > 0) faults.push(`failed with ${JSON.stringify(listening.failures)}`)
