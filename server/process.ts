@@ -51,6 +51,7 @@ export async function runProcess(
     for (const part of parts.toReversed()) {
       await part.stop().catch((error: unknown) => log.error({ err: error }, `${part.name} did not stop cleanly`))
     }
+    log.info('stopped')
     process.exit(code)
   }
 

@@ -1,5 +1,6 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import type { BroadcastOrder, BroadcastReport } from './broadcast-server.ts'
 import { type BenchServer, startBenchServer } from './bench-server.ts'
@@ -93,7 +94,11 @@ async function startMaru(): Promise<Side> {
     subscribe,
   ])
   const counter = await openFrameCounter(new URL(server.url), 'graphql-transport-ws', greetings)
-  while ((await metric(server, 'maru_subscriptions_active')) < sockets) await new Promise((resolve) => setTimeout(resolve, 50))
+  const deadline = Date.now() + 10_000
+  while ((await metric(server, 'maru_subscriptions_active')) < sockets) {
+    if (Date.now() > deadline) throw new Error('Not every subscription was accepted')
+    await sleep(50)
+  }
   const input = { channelId, content }
   return {
     counter,

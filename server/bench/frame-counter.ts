@@ -19,7 +19,7 @@ const textFrame = 0x81
 const pingFrame = 0x89
 const pongFrame = 0x8a
 
-/** Opens a socket for each of `greetings`, and sends on it the texts that it lists. */
+/** Opens a socket for each of `greetings`, and sends on it the texts that it lists, each when the last was answered. */
 export async function openFrameCounter(
   url: URL,
   protocol: string,
@@ -34,8 +34,11 @@ export async function openFrameCounter(
   const sockets: Socket[] = []
   for (const greeting of greetings) {
     const socket = await upgrade(url, protocol)
+    for (const [place, text] of greeting.entries()) {
+      if (place > 0) await once(socket, 'data')
+      socket.write(maskedFrame(textFrame, Buffer.from(text)))
+    }
     countFrames(socket, count)
-    for (const text of greeting) socket.write(maskedFrame(textFrame, Buffer.from(text)))
     sockets.push(socket)
   }
   return {

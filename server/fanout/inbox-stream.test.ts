@@ -47,7 +47,7 @@ async function openInbox(person: Person, after: string[] = [], on: Replica = app
 }
 
 const here = ({ events }: Inbox) => events.map(({ inbox }) => inbox).filter((event) => event.stream === channelId)
-const ownAccount = ({ events }: Inbox) => events.map(({ inbox }) => inbox).filter(({ stream }) => /^u/.test(stream))
+const ownAccount = ({ events }: Inbox) => events.map(({ inbox }) => inbox).filter(({ stream }) => stream.startsWith('u'))
 
 /** One word or two on what an event says. */
 function tell(event: Event): string {

@@ -76,6 +76,18 @@ describe('after a cursor', () => {
     expect(changes).toEqual([...new Set(changes)].toSorted((a, b) => a - b))
   })
 
+  test('what was told is not told as new again by a replica to which it is news', async () => {
+    const waits = follow(alice, await cursorNow(), deaf)
+    await expect.poll(() => subscriptions(deaf, 'messages')).toBe(1)
+    const after = await cursorNow()
+    const { id } = await say(alice, channelId, 'one')
+    const reads = follow(bob, after, deaf)
+    await expect.poll(() => told(reads)).toEqual(['CREATED one'])
+    await edit(id, 'one, edited')
+    await expect.poll(() => told(reads), { timeout: 5_000 }).toEqual(['CREATED one', 'EDITED one, edited'])
+    expect(told(waits).at(-1)).toMatch(/^(CREATED|EDITED) one, edited$/)
+  })
+
   test('each event’s cursor leads on from there, to any replica', async () => {
     const after = await cursorNow()
     const { id } = await say(alice, channelId, 'one')

@@ -56,7 +56,6 @@ test(`what devices keep from their streams is what is there (seed ${seed})`, asy
   await Promise.race([talking, sleep(seconds * 1_000)])
   isOver = true
   const done = await talking
-  console.log(done, inboxes.map((i) => i.faults), copies.map((c) => [c.faults, c.told.length]))
   for (const what of ['send', 'edit', 'react', 'join']) expect([what, done[what] ?? 0]).not.toEqual([what, 0])
 
   const [now, created] = [await fetchMessages(alice, closed), await creations(closed)]
@@ -69,7 +68,6 @@ test(`what devices keep from their streams is what is there (seed ${seed})`, asy
         const { messageId } = parseGlobalId(id) as { messageId: string }
         const isNew = created.get(messageId)! > after && !before.has(`${connection} ${id}`)
         before.add(`${connection} ${id}`)
-        if ((kind === 'CREATED') !== isNew) console.log(created.get(messageId), copy.told.filter((t) => t.id === id || t.connection === connection).map((t) => [t.id === id, t.kind, t.connection, t.after, t.change].join()))
         expect([id, kind === 'CREATED']).toEqual([id, isNew])
       }
     }),

@@ -12,7 +12,11 @@ let page: Promise<GraphiQLPage> | undefined
 
 /** The GraphiQL page, complete in itself: nothing in it is fetched from elsewhere. */
 export function graphiqlPage(): Promise<GraphiQLPage> {
-  return (page ??= render())
+  // A failure is not kept: the next one who asks may have more luck.
+  return (page ??= render().catch((error: unknown) => {
+    page = undefined
+    throw error
+  }))
 }
 
 /** Whether a GET is from a browser that wants a page, and not from a client with a query. */
@@ -33,7 +37,7 @@ async function render(): Promise<GraphiQLPage> {
     // A token that is typed into the headers pane does not belong on the disk.
     shouldPersistHeaders: false,
   } satisfies GraphiQLOptions
-  const html = renderGraphiQL(options).replace('<div id="root"></div>', (root) => root + openOnExample)
+  const html = renderGraphiQL(options).replace('<div id="root"></div>', (root) => root + keepInPlace + openOnExample)
   return { html: Buffer.from(html), contentSecurityPolicy: policyFor(html) }
 }
 
@@ -46,6 +50,9 @@ const openOnExample = `<script>
   if (!new URL(location).searchParams.has('query')) localStorage['graphiql:query'] = ${JSON.stringify(exampleDocument)}
   localStorage['graphiql:variables'] ??= ${JSON.stringify(exampleVariables)}
 </script>`
+
+/** The editor's layers reach beyond the page, which would then scroll away from under them. */
+const keepInPlace = '<style>html, body { overflow: hidden }</style>'
 
 function policyFor(html: string): string {
   const scripts = [...html.matchAll(/<script>(.*?)<\/script>/gs)].map(([, script = '']) => `'sha256-${sha256(script)}'`)

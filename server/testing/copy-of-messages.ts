@@ -39,8 +39,8 @@ export async function fetchMessages(person: Person, channelId: string): Promise<
   return kept
 }
 
-/** What was told of one message, and on which connection. */
-export type Told = { id: string; kind: string; connection: number; after: number; change: number }
+/** What was told of one message: on which connection, and after which change that had begun. */
+export type Told = { id: string; kind: string; connection: number; after: number }
 
 /**
  * A device's copy of a channel's messages, kept from the stream alone: it breaks off at random, pauses at random, and
@@ -61,7 +61,7 @@ export function copyMessages(person: Person, replicas: readonly Replica[], chann
     const known = kept.get(message.id)
     if (known !== undefined && message.version <= known.version) faults.push(`version ${message.version} after ${known.version}`)
     kept.set(message.id, message)
-    told.push({ id: message.id, kind, connection, after, change: now })
+    told.push({ id: message.id, kind, connection, after })
     cursor = next
   }
 

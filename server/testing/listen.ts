@@ -1,5 +1,5 @@
 import { createClient } from 'graphql-ws'
-import WebSocket from 'ws'
+import { WebSocket } from 'ws'
 import type { TypedDocument } from '../../client-sdk/document.ts'
 import type { Person, Replica } from './test-app.ts'
 
