@@ -1,6 +1,7 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { drizzle, type PostgresJsDatabase } from 'drizzle-orm/postgres-js'
-import postgres from 'postgres'
+import type postgres from 'postgres'
+import { createDrivers } from './driver.ts'
+import { type Connection, createPool } from './pool.ts'
 
 /** Drizzle's query builder, on the pool or within a transaction. */
 export type Orm = PostgresJsDatabase
@@ -23,7 +24,7 @@ export type DatabaseOptions = {
  */
 export type Database = {
   orm: Orm
-  /** Runs one statement, prepared by its text. Parameters are `$1`, `$2`, …; rows come back as Postgres names them. */
+  /** Runs one statement, prepared by its text. Parameters are `$1`, `$2`, …; rows are as Postgres names them. */
   run<Row extends object>(text: string, parameters: readonly unknown[]): Promise<Row[]>
   /** Runs `work` in one transaction on one connection: commits when it returns, rolls back when it throws. */
   transaction<T>(work: (tx: Transaction) => Promise<T>): Promise<T>
@@ -34,208 +35,252 @@ export type Database = {
 
 export type Transaction = { orm: Orm; run: Database['run'] }
 
-type Client = Pick<postgres.Sql, 'unsafe'>
+/** Begins a statement on whatever connection it is given. */
+type Begin<T> = (sql: postgres.Sql) => PromiseLike<T>
+
+/** What runs statements: each on a connection of the pool, or all of them on one. */
+type Runner = <T>(text: string, begin: Begin<T>) => Promise<T>
+
+const codeOf = (error: unknown): string => {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : ''
+}
+
+/** What the driver and the system say of a connection that is no more. */
+const isCut = (error: unknown) => /^(CONNECT_|CONNECTION_|E[A-Z_]{4,}$|ERR_(STREAM|SOCKET|SSL|TLS))/.test(codeOf(error))
+
+/** Whether it is the end of the connection: Postgres closes it after whatever is worse than an error. */
+const isLoss = (error: unknown) =>
+  isCut(error) || ['FATAL', 'PANIC'].includes((error as { severity?: string } | null)?.severity ?? '')
 
 /**
- * What says that the database is away, and not that the statement is wrong: the driver's own codes, the system's, and
- * Postgres's classes 08 (connection), 53 (resources), 57 (shut down, cancelled by a timeout).
+ * What says that the database is away, and not that the statement is wrong: the loss of a connection, and Postgres's
+ * classes 08 (connection), 53 (resources), 57 (shut down, cancelled by a timeout).
  */
-const isAway = (error: unknown) => {
-  const code = (error as { code?: unknown } | null)?.code
-  return typeof code === 'string' && /^(CONNECT|CONNECTION_|E[A-Z]{4,}|08|53|57)/.test(code)
-}
+const isAway = (error: unknown) => isCut(error) || /^(08|53|57)/.test(codeOf(error))
 
 const defaultDeadlineMs = 5_000
 
-/** How long a connection may take to die: a turn of the event loop, and some. Milliseconds. */
-const dyingMs = 5
+/** How much later than its caller the server gives up a statement. */
+const serverGraceMs = 1_000
+
+/** How much later than that its answer may come. Where even the giving up is not heard of, the connection is dead. */
+const silenceMs = 2_000
 
 /** Opens a pool on the database at `url`. Nothing is connected until the first statement. */
 export function openDatabase(options: DatabaseOptions): Database {
+  const { unavailable } = options
   const deadlineMs = options.deadlineMs ?? defaultDeadlineMs
-  const pool = postgres(options.url, {
-    max: options.poolSize,
-    connect_timeout: 5,
-    // A lost database is asked again often: it is usually back within seconds, and the pool is small.
-    backoff: (retries) => Math.min(0.05 * 2 ** retries, 1),
-    onnotice: () => {},
-    onclose: () => {
-      setTimeout(() => waiting.forEach((ask) => ask()), dyingMs)
-    },
-    connection: {
+  const around = options.around ?? ((_, run) => run())
+  const explain = (error: unknown) => (isAway(error) ? unavailable(error) : error)
+
+  const pool = createPool({
+    size: options.poolSize,
+    open: createDrivers(options.url, {
       application_name: 'maru',
       TimeZone: 'UTC',
       // Planning the largest statements anew each time costs as much as running them; every plan here serves any value.
       plan_cache_mode: 'force_generic_plan',
       // The server gives up a little after the caller has, so that what nobody waits for does not hold its locks.
-      statement_timeout: deadlineMs + 1_000,
+      statement_timeout: deadlineMs + serverGraceMs,
       // A process that freezes within a transaction must not hold its locks for longer than it may wait itself.
-      idle_in_transaction_session_timeout: deadlineMs + 1_000,
-    },
+      idle_in_transaction_session_timeout: deadlineMs + serverGraceMs,
+    }),
   })
 
-  const explain = (error: unknown) => (isAway(error) ? options.unavailable(error) : error)
-  const lostConnection = () => options.unavailable(new Error('The connection was lost'))
-  const around = options.around ?? ((_, run) => run())
-
-  /** Set while a connection is dying: resolves when its end has come through. */
-  let dying: Promise<void> | null = null
-
-  /**
-   * Runs a statement, and rejects when it has not settled by the deadline; its own late outcome is nobody's any more.
-   *
-   * Between the error of a connection and its close, a turn of the event loop later, the driver takes it for a live one
-   * (postgres 3.4): what it is given then is never answered, or counts as answered by nothing, and mixes up the answers
-   * to come. So nobody is told of the error, and nothing new begins, until that is over.
-   */
-  async function bounded<T>(begin: () => PromiseLike<T>): Promise<T> {
-    if (dying !== null) await dying
-    return new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => reject(options.unavailable(new Error('deadline'))), deadlineMs)
-      begin().then(
+  /** Promises what `start` comes to, for so long; then it calls what `start` has returned, and rejects. */
+  function within<T>(
+    ms: number,
+    start: (resolve: (value: T) => void, reject: (error: unknown) => void) => () => void,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      let giveUp = () => {}
+      const timer = setTimeout(() => {
+        giveUp()
+        reject(unavailable(new Error('deadline')))
+      }, ms)
+      giveUp = start(
         (value) => {
           clearTimeout(timer)
           resolve(value)
         },
-        (error: unknown) => {
+        (error) => {
           clearTimeout(timer)
-          if (!isAway(error)) return reject(error)
-          dying ??= sleep(dyingMs).then(() => {
-            dying = null
-          })
-          void dying.then(() => reject(explain(error)))
+          reject(error)
         },
       )
     })
   }
 
-  /** Runs a statement through the gate. Every answer names its command; one that does not never came. */
-  const gated = <T>(text: string, begin: () => PromiseLike<T>): Promise<T> =>
-    around(text, async () => {
-      const result = await bounded(begin)
-      if ((result as { command?: unknown }).command == null) throw lostConnection()
-      return result
-    })
+  /** Runs a statement on a connection. Calls one of the two once it has settled there, or the connection is lost. */
+  function execute<T>(
+    connection: Connection,
+    begin: Begin<T>,
+    onValue: (value: T) => void,
+    onError: (error: unknown) => void,
+  ) {
+    if (connection.isLost) return onError(unavailable(new Error('The connection was lost')))
+    const mourn = (why: unknown) => {
+      clearTimeout(silence)
+      onError(unavailable(why))
+    }
+    const silence = setTimeout(
+      () => pool.discard(connection, new Error('The database does not answer')),
+      deadlineMs + serverGraceMs + silenceMs,
+    )
+    connection.mourners.add(mourn)
+    const settle = () => {
+      clearTimeout(silence)
+      connection.mourners.delete(mourn)
+      return !connection.isLost
+    }
+    begin(connection.sql).then(
+      (value) => {
+        if (settle()) onValue(value)
+      },
+      (error: unknown) => {
+        if (isLoss(error)) pool.discard(connection, error)
+        else if (settle()) onError(explain(error))
+      },
+    )
+  }
 
-  const runOn =
-    (client: Client): Database['run'] =>
-    async <Row extends object>(text: string, parameters: readonly unknown[]) =>
-      (await gated(text, () => client.unsafe(text, parameters as never[], { prepare: true }))) as unknown as Row[]
+  /** Takes a connection for one statement. The deadline counts the waiting, too. */
+  const onPool: Runner = <T>(text: string, begin: Begin<T>) =>
+    around(text, () =>
+      within<T>(deadlineMs, (resolve, reject) =>
+        pool.take(
+          (connection) =>
+            execute(
+              connection,
+              begin,
+              (value) => {
+                pool.give(connection)
+                resolve(value)
+              },
+              (error) => {
+                pool.give(connection)
+                reject(error)
+              },
+            ),
+          (error) => reject(explain(error)),
+        ),
+      ),
+    )
 
-  /** Drizzle on a client whose statements all pass the gate. */
-  function ormOn(client: Client): Orm {
+  /** Gives a connection back once `text` has cleaned it; what is still under way on it comes first. */
+  const clean = (connection: Connection, text: string) =>
+    execute(
+      connection,
+      (sql) => sql.unsafe(text),
+      () => pool.give(connection),
+      (error) => pool.discard(connection, error),
+    )
+
+  /** Takes a connection to hold, and runs a first statement on it. The deadline counts both. */
+  const take = (first: 'begin' | 'select') =>
+    around(first, () =>
+      within<Connection>(deadlineMs, (resolve, reject) => {
+        let isLate = false
+        const withdraw = pool.take(
+          (connection) =>
+            execute(
+              connection,
+              (sql) => sql.unsafe(first),
+              () => (isLate ? clean(connection, 'rollback') : resolve(connection)),
+              (error) => {
+                clean(connection, 'rollback')
+                reject(error)
+              },
+            ),
+          (error) => reject(explain(error)),
+        )
+        return () => {
+          isLate = true
+          withdraw()
+        }
+      }),
+    )
+
+  /** Runs statements on a connection until it is given back. `onLate` is called when one misses its deadline. */
+  function hold(connection: Connection, onLate = () => {}) {
+    let isOver = false
+    const runner: Runner = <T>(text: string, begin: Begin<T>) =>
+      around(text, () =>
+        within<T>(deadlineMs, (resolve, reject) => {
+          // Somebody else may have the connection by now.
+          if (isOver) reject(new Error('This connection has been given back'))
+          else execute(connection, begin, resolve, reject)
+          return onLate
+        }),
+      )
+    const end = () => {
+      isOver = true
+    }
+    return { runner, run: runBy(runner), end }
+  }
+
+  const runBy =
+    (runner: Runner): Database['run'] =>
+    <Row extends object>(text: string, parameters: readonly unknown[]) =>
+      runner(text, (sql) => sql.unsafe<Row[]>(text, parameters as never[], { prepare: true }))
+
+  /** Drizzle, whose statements a runner runs. */
+  function ormBy(runner: Runner): Orm {
     const gate = {
       options: { parsers: {}, serializers: {} },
-      unsafe(text: string, parameters: never[]) {
-        const begin = () => client.unsafe(text, parameters, { prepare: true })
-        return {
-          // oxlint-disable-next-line unicorn/no-thenable -- Drizzle awaits what the driver returns
-          then: (...handlers: Parameters<Promise<unknown>['then']>) => gated(text, begin).then(...handlers),
-          values: () => gated(text, () => begin().values()),
-        }
-      },
+      unsafe: (text: string, parameters: never[]) => ({
+        // oxlint-disable-next-line unicorn/no-thenable -- Drizzle awaits what the driver returns
+        then: (...handlers: Parameters<Promise<unknown>['then']>) =>
+          runner(text, (sql) => sql.unsafe(text, parameters, { prepare: true })).then(...handlers),
+        values: () => runner(text, (sql) => sql.unsafe(text, parameters, { prepare: true }).values()),
+      }),
     }
     return drizzle(gate as unknown as postgres.Sql)
   }
 
-  /** Those who wait for a connection of their own. */
-  const waiting = new Set<() => void>()
-
-  /**
-   * Takes a connection out of the pool, and begins something on it in the same turn, before it can die unseen. Where a
-   * connection dies the driver forgets somebody who waits for one (postgres 3.4), so all who wait ask again. What comes
-   * in excess goes back.
-   */
-  function takeConnection<T>(begin: (connection: postgres.ReservedSql) => Promise<T>) {
-    return new Promise<{ connection: postgres.ReservedSql; begun: Promise<T> }>((resolve, reject) => {
-      const ask = () =>
-        void pool.reserve().then(
-          (connection) =>
-            waiting.delete(ask) ? resolve({ connection, begun: begin(connection) }) : connection.release(),
-          (error: unknown) => {
-            waiting.delete(ask)
-            reject(error)
-          },
-        )
-      waiting.add(ask)
-      ask()
-    })
-  }
-
-  /**
-   * Takes a connection out of the pool, runs a first statement on it and watches it from then on. Once it has died it
-   * gets no further statement and is not given back: the driver would write to a socket that is gone, and end the
-   * process with an error that nobody can catch (postgres 3.4, whose own `begin()` does the same).
-   */
-  async function reserve(first: 'begin' | 'select', onLost: () => void = () => {}) {
-    let held = false
-    let lost = false
-    // What the driver calls when it executes the statement; it hands over its connection, which says when it closes.
-    const onexecute = (inner: { onclose: () => void }) => {
-      inner.onclose = () => {
-        lost = true
-        if (held) onLost()
-      }
-      return true
-    }
-    /** Gives the connection back when nothing is left open on it: it must not carry a half-made transaction along. */
-    const abandon = (connection: postgres.ReservedSql) => {
-      const release = () => {
-        if (!lost) connection.release()
-      }
-      held = false
-      if (!lost) void connection.unsafe('rollback').then(release, release)
-    }
-
-    if (dying !== null) await dying
-    const taking = takeConnection((connection) => connection.unsafe(first, [], { onexecute } as object).execute())
-    const connection = await around(first, () =>
-      bounded(() => taking.then(({ connection, begun }) => begun.then(() => connection))),
-    ).catch((error: unknown) => {
-      // One that comes too late goes back at once.
-      taking.then(({ connection }) => abandon(connection), () => {})
-      throw error
-    })
-    held = true
-    const client: Client = {
-      unsafe(...statement) {
-        if (lost) throw lostConnection()
-        return connection.unsafe(...statement)
-      },
-    }
-    return {
-      client,
-      release() {
-        held = false
-        if (!lost) connection.release()
-      },
-      abandon: () => abandon(connection),
-    }
-  }
-
   return {
-    orm: ormOn(pool),
-    run: runOn(pool),
+    orm: ormBy(onPool),
+    run: runBy(onPool),
 
     async transaction(work) {
-      const { client, release, abandon } = await reserve('begin')
-      const run = runOn(client)
+      const connection = await take('begin')
+      const { runner, run, end } = hold(connection)
       try {
-        const result = await work({ orm: ormOn(client), run })
-        await run('commit', [])
-        release()
+        const result = await work({ orm: ormBy(runner), run })
+        const { command } = await runner('commit', (sql) => sql.unsafe('commit'))
+        // So Postgres answers where a statement has failed, even if `work` did not mind.
+        if (command === 'ROLLBACK') throw new Error('A statement had failed, and the transaction was rolled back')
+        end()
+        pool.give(connection)
         return result
       } catch (error) {
-        abandon()
+        end()
+        // Nobody waits for it; but the connection must not carry a half-made transaction along.
+        clean(connection, 'rollback')
         throw error
       }
     },
 
-    async reserve(onLost) {
-      const { client, release } = await reserve('select', onLost)
-      return { run: runOn(client), release }
+    async reserve(onLost = () => {}) {
+      const connection = await take('select')
+      const mourn = () => queueMicrotask(onLost)
+      connection.mourners.add(mourn)
+      // Nobody would know which locks a late answer brings along.
+      const { run, end } = hold(connection, () => pool.discard(connection, new Error('deadline')))
+      let isReleased = false
+      return {
+        run,
+        release() {
+          if (isReleased) return
+          isReleased = true
+          end()
+          connection.mourners.delete(mourn)
+          clean(connection, 'rollback; reset all; select pg_advisory_unlock_all()')
+        },
+      }
     },
 
-    close: () => pool.end({ timeout: 5 }),
+    close: pool.close,
   }
 }

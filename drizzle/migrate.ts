@@ -1,8 +1,13 @@
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
-import type { Database } from './connection.ts'
+import type { Database, Transaction } from './connection.ts'
 
 const migrationsFolder = fileURLToPath(new URL('./migrations', import.meta.url))
+
+/** Each file makes one function anew, in the order of their names; it is run again whenever its text is another. */
+const functionsFolder = fileURLToPath(new URL('./functions/', import.meta.url))
 
 /** Any number that nothing else on the database locks: the letters "maru" and 1. */
 const migrationLock = 0x6d617275_01
@@ -16,7 +21,7 @@ export async function migrate(database: Database): Promise<string[]> {
   return database.transaction(async ({ run }) => {
     await run('select pg_advisory_xact_lock($1)', [migrationLock])
     await run('create table if not exists maru_migrations (hash text primary key, applied_at timestamptz not null)', [])
-    const applied = new Set((await run<{ hash: string }>('select hash from maru_migrations', [])).map((row) => row.hash))
+    const applied = await hashesOf({ run }, 'not like')
     const known = new Set(migrations.map((migration) => migration.hash))
     if ([...applied].some((hash) => !known.has(hash))) {
       throw new Error(
@@ -28,6 +33,29 @@ export async function migrate(database: Database): Promise<string[]> {
       for (const statement of migration.sql) if (statement.trim() !== '') await run(statement, [])
       await run('insert into maru_migrations (hash, applied_at) values ($1, now())', [migration.hash])
     }
+    await defineFunctions({ run })
     return pending.map((migration) => new Date(migration.folderMillis).toISOString())
   })
+}
+
+/** What a function's text is remembered by, beside the migrations. */
+const functionMark = 'function '
+
+/** What has been run: migrations, or functions. */
+async function hashesOf({ run }: Pick<Transaction, 'run'>, how: 'like' | 'not like'): Promise<Set<string>> {
+  const rows = await run<{ hash: string }>(`select hash from maru_migrations where hash ${how} '${functionMark}%'`, [])
+  return new Set(rows.map((row) => row.hash))
+}
+
+async function defineFunctions({ run }: Pick<Transaction, 'run'>): Promise<void> {
+  const defined = await hashesOf({ run }, 'like')
+  for (const file of readdirSync(functionsFolder).toSorted()) {
+    const text = readFileSync(functionsFolder + file, 'utf8')
+    const name = functionMark + file.replace(/\.sql$/, '')
+    const hash = `${name} ${createHash('sha256').update(text).digest('hex')}`
+    if (defined.has(hash)) continue
+    await run(text, [])
+    await run(`delete from maru_migrations where hash like $1`, [`${name} %`])
+    await run('insert into maru_migrations (hash, applied_at) values ($1, now())', [hash])
+  }
 }

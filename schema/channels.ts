@@ -111,9 +111,10 @@ channelType.implement({
       resolve: async (channel, { first, after }, context) => {
         await requireReader(context, channel)
         const size = pageSize(first)
-        const beforeSeq = decodeNumber(after, 'after')
-        const rows = await context.loaders.pins.load({ channelId: channel.id, first: size + 1, beforeSeq })
-        return forwardPage(rows, size, after, (message) => encodePlace(message.seq))
+        const place = decodePlace(after, 1, 'after')
+        const beforeId = place === null ? null : decodeSnowflake(place[0]!, 'after')
+        const rows = await context.loaders.pins.load({ channelId: channel.id, first: size + 1, beforeId })
+        return forwardPage(rows, size, after, (message) => encodePlace(message.id))
       },
     }),
     viewerMembership: t.field({

@@ -1,4 +1,4 @@
-import type { MessageKey } from '../server/domain/messages.ts'
+import type { MessageKey } from '../server/message-store/pages.ts'
 import { badInput } from '../server/errors.ts'
 import { parseGlobalId } from '../server/lib/global-id.ts'
 

@@ -1,6 +1,6 @@
 import DataLoader from 'dataloader'
 import type { MemberKey, MembersRequest } from '../server/domain/members.ts'
-import type { MessageKey } from '../server/domain/messages.ts'
+import type { MessageKey } from '../server/message-store/pages.ts'
 import type { PinsRequest } from '../server/domain/pins.ts'
 import type { Presence } from '../server/domain/presence.ts'
 import type { ReactionSummary } from '../server/domain/reactions.ts'

@@ -1,4 +1,4 @@
-import type { MessageKey } from '../server/domain/messages.ts'
+import type { MessageKey } from '../server/message-store/pages.ts'
 import { messageGlobalId } from '../server/lib/global-id.ts'
 import type { MessageRow } from '../server/message-store/rows.ts'
 import { snowflakeTime } from '../server/message-store/snowflake.ts'

@@ -66,8 +66,8 @@ test('pinning is a change of the message, and pinning again is none', async () =
 test('a channel has 250 pins at the most', async () => {
   const { id } = await say(alice, channelId, 'one too many')
   await app.app.database.run(
-    `insert into messages (channel_id, id, seq, change, version, kind, author_id, content, pinned_at)
-     select channel_id, id - n, -n, 0, 0, kind, author_id, 'pinned', now()
+    `insert into message_changes (channel_id, message_id, change, kind, pinned_at)
+     select channel_id, id - n, 0, 'PINS_CHANGED', now()
      from messages, generate_series(1, 250) n where content = 'one too many'`,
     [],
   )

@@ -104,7 +104,7 @@ test('channels, each with pages of its own', async () => {
   await hold({
     addRow: addChannel,
     query,
-    most: { pages: 1, pins: 1, memberships: 1, 'select members': 1 },
+    most: { buckets: 1, pages: 1, pins: 1, 'messages by id': 1, memberships: 1, 'select members': 1 },
   })
 })
 
@@ -127,8 +127,10 @@ test('messages', async () => {
     query,
     variables: () => ({ id: channelId }),
     most: {
+      buckets: 1,
       memberships: 1,
-      'messages by id': 1,
+      // What they answer, and what answers them.
+      'messages by id': 2,
       'own reactions': 1,
       page: 1,
       reactions: 1,
@@ -167,7 +169,7 @@ test('pinned messages', async () => {
     addRow: addPin,
     query,
     variables: () => ({ id: channelId }),
-    most: { pins: 1, 'select channels': 1, memberships: 1, 'select users': 2 },
+    most: { pins: 1, 'messages by id': 1, 'select channels': 1, memberships: 1, 'select users': 2 },
   })
 })
 
@@ -182,7 +184,7 @@ test('replies', async () => {
     addRow: reply,
     query,
     variables: () => ({ id: root.id }),
-    most: { 'messages by id': 2, reactions: 1, replies: 1, 'select channels': 1, memberships: 1, 'select users': 1 },
+    most: { 'messages by id': 3, reactions: 1, replies: 1, 'select channels': 1, memberships: 1, 'select users': 1 },
   })
 })
 

@@ -15,6 +15,7 @@ import { createAccessTokens, createExternalTokens } from './lib/access-tokens.ts
 import { startEmbeddedPostgres } from './lib/embedded-postgres.ts'
 import { loadSecrets } from './lib/secrets.ts'
 import { createSendBatcher } from './message-store/batcher.ts'
+import { ensureBuckets } from './message-store/partitions.ts'
 import { createSnowflakes } from './message-store/snowflake.ts'
 import { leaseWorker } from './message-store/worker-lease.ts'
 import type { Log } from './observability/log.ts'
@@ -67,6 +68,7 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
   try {
     const secrets = await loadSecrets(config.dataDir, { jwtSecret: config.auth.jwtSecret })
     const ran = await migrateAt(url)
+    await ensureBuckets(database)
     if (ran.length > 0) log.info({ migrations: ran.length }, 'database migrated')
     return { database, secrets, close }
   } catch (error) {

@@ -66,6 +66,10 @@ export const badInput = (message: string, field?: string) =>
 export const conflict = (message: string, field?: string) =>
   new MaruError('CONFLICT', message, field === undefined ? {} : { field })
 
+/** A stream cannot go on from here: what should be told has been removed, or is not known any more. */
+export const cursorExpired = (field?: string) =>
+  new MaruError('CURSOR_EXPIRED', 'This cursor is no longer good; read the history again.', field === undefined ? {} : { field })
+
 /** The store did not answer in time, or is away; trying again is safe. */
 export const unavailable = (cause?: unknown) =>
   new MaruError('UNAVAILABLE', 'The service is not available just now; try again.', { retryAfterMs: 1_000, cause })

@@ -19,11 +19,16 @@ export const channels = pgTable(
     membershipVersion: integer('membership_version').notNull().default(0),
     /** The change that last touched name or topic. */
     infoChange: integer('info_change').notNull().default(0),
+    /** The oldest message that is kept; 0 before there is any. */
     firstSeq: integer('first_seq').notNull().default(0),
     lastSeq: integer('last_seq').notNull().default(0),
     lastChange: integer('last_change').notNull().default(0),
     /** The newest message's Snowflake; the next is greater. */
     lastId: snowflake('last_id').notNull().default('0'),
+    /** The newest change that retention has removed: who has not seen it cannot read on. */
+    expiredChange: integer('expired_change').notNull().default(0),
+    /** Days for which its messages are kept; null is as long as everywhere. */
+    retentionDays: integer('retention_days'),
   },
   (table) => [
     index('channels_public_name')

@@ -1,68 +1,95 @@
 import { sql } from 'drizzle-orm'
-import { index, integer, pgTable, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core'
-import { bytes, instant, snowflake } from '../columns.ts'
+import { boolean, index, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import { instant, snowflake } from '../columns.ts'
 
-/** Every message in its latest state. When it was created is in its id. */
+/**
+ * What was said. The table is partitioned by time, which is in the id: a partition for each month, called
+ * `messages_2026_11`. Rows are written once; only editing and deleting touch them again. What else happens to a message
+ * stands in `message_changes`, so that old months stay as they are.
+ */
 export const messages = pgTable(
   'messages',
   {
     channelId: snowflake('channel_id').notNull(),
     id: snowflake().notNull(),
+    authorId: snowflake('author_id').notNull(),
+    replyToId: snowflake('reply_to_id'),
     seq: integer().notNull(),
     /** The change that created it. */
     change: integer().notNull(),
-    /** The change that last touched it. */
-    version: integer().notNull(),
+    editedAt: instant('edited_at'),
+    deletedAt: instant('deleted_at'),
     kind: text({
       enum: ['USER', 'ACTION', 'MEMBER_JOINED', 'MEMBER_LEFT', 'CHANNEL_UPDATED'],
     }).notNull(),
-    authorId: snowflake('author_id').notNull(),
     content: text().notNull(),
-    replyToId: snowflake('reply_to_id'),
-    replyCount: integer('reply_count').notNull().default(0),
-    mentionIds: snowflake('mention_ids').array().notNull().default(sql`'{}'`),
-    editedAt: instant('edited_at'),
-    deletedAt: instant('deleted_at'),
-    pinnedAt: instant('pinned_at'),
+    /** Who is mentioned; null is nobody. */
+    mentionIds: snowflake('mention_ids').array(),
+    /** Hashes of what it can be found by; null is nothing. */
+    terms: integer().array(),
   },
   (table) => [
     primaryKey({ columns: [table.channelId, table.id] }),
-    uniqueIndex('messages_seq').on(table.channelId, table.seq),
-    index('messages_replies')
-      .on(table.channelId, table.replyToId, table.seq)
-      .where(sql`${table.replyToId} is not null`),
-    index('messages_pinned')
-      .on(table.channelId, table.seq)
-      .where(sql`${table.pinnedAt} is not null`),
+    index('messages_seq').on(table.channelId, table.seq),
+    // Sends put what they add on a list, which is worked into the index by maintenance, and not by whoever comes when
+    // the list is full.
+    index('messages_terms').using('gin', table.terms).with({ gin_pending_list_limit: 16_384 }),
   ],
 )
 
-/** Messages that changed after they were created, with the newest change of each: what a stream must send again. */
+/** The months in which a channel has messages, by the first of each. */
+export const channelBuckets = pgTable(
+  'channel_buckets',
+  {
+    channelId: snowflake('channel_id').notNull(),
+    firstSeq: integer('first_seq').notNull(),
+    /** The change that created that message. */
+    firstChange: integer('first_change').notNull(),
+    /** Months since January 2000. */
+    bucket: integer().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.channelId, table.firstSeq] })],
+)
+
+/**
+ * What happened to messages after they were created, one row for each that anything happened to: what a stream must
+ * send again, and what readers add to the message.
+ */
 export const messageChanges = pgTable(
   'message_changes',
   {
     channelId: snowflake('channel_id').notNull(),
     messageId: snowflake('message_id').notNull(),
+    /** The newest change. */
     change: integer().notNull(),
-    kind: text({ enum: ['EDITED', 'DELETED', 'REACTIONS_CHANGED', 'PINS_CHANGED', 'ENRICHED'] }).notNull(),
+    /** What it was; CREATED where an imported message brought its replies along. */
+    kind: text({ enum: ['CREATED', 'EDITED', 'DELETED', 'REACTIONS_CHANGED', 'PINS_CHANGED', 'ENRICHED'] }).notNull(),
+    replyCount: integer('reply_count').notNull().default(0),
+    pinnedAt: instant('pinned_at'),
   },
   (table) => [
     primaryKey({ columns: [table.channelId, table.messageId] }),
     index('message_changes_change').on(table.channelId, table.change),
+    index('message_changes_pinned')
+      .on(table.channelId, table.messageId)
+      .where(sql`${table.pinnedAt} is not null`),
   ],
 )
 
-/** What makes a send idempotent: the key its author chose, and a hash of the body it came with. Kept for good. */
+/**
+ * What makes a send idempotent, kept for as long as its message: the key that its author chose, and what it came with.
+ * Both are the first half of a SHA-256 (`key_hash` of the author's id, a space and the key), as there are as many of
+ * them as messages.
+ */
 export const sendKeys = pgTable(
   'send_keys',
   {
     channelId: snowflake('channel_id').notNull(),
-    authorId: snowflake('author_id').notNull(),
-    key: text().notNull(),
+    keyHash: uuid('key_hash').notNull(),
     messageId: snowflake('message_id').notNull(),
-    bodyHash: bytes('body_hash').notNull(),
+    bodyHash: uuid('body_hash').notNull(),
   },
-  (table) => [primaryKey({ columns: [table.channelId, table.authorId, table.key] })],
+  (table) => [primaryKey({ columns: [table.channelId, table.keyHash] })],
 )
 
 /** Who is mentioned where: unread mentions are counted from here. */
@@ -90,6 +117,21 @@ export const reactions = pgTable(
   (table) => [primaryKey({ columns: [table.channelId, table.messageId, table.emoji, table.userId] })],
 )
 
+/** What answers a message, in order. */
+export const replies = pgTable(
+  'replies',
+  {
+    channelId: snowflake('channel_id').notNull(),
+    /** The message that is answered. */
+    rootId: snowflake('root_id').notNull(),
+    seq: integer().notNull(),
+    messageId: snowflake('message_id').notNull(),
+    /** A deleted reply keeps its place and does not count. */
+    deleted: boolean().notNull().default(false),
+  },
+  (table) => [primaryKey({ columns: [table.channelId, table.rootId, table.seq] })],
+)
+
 /** Who follows the replies to a message, and how far they have read them. */
 export const threads = pgTable(
   'threads',
@@ -100,4 +142,18 @@ export const threads = pgTable(
     lastReadSeq: integer('last_read_seq').notNull(),
   },
   (table) => [primaryKey({ columns: [table.channelId, table.messageId, table.userId] })],
+)
+
+/**
+ * Messages that nobody has made jobs of yet: spans of seqs, written together with them. Whoever makes the jobs takes
+ * the rows away.
+ */
+export const outbox = pgTable(
+  'outbox',
+  {
+    channelId: snowflake('channel_id').notNull(),
+    firstSeq: integer('first_seq').notNull(),
+    lastSeq: integer('last_seq').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.channelId, table.firstSeq] })],
 )

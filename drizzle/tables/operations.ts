@@ -22,3 +22,12 @@ export const imports = pgTable(
   },
   (table) => [primaryKey({ columns: [table.source, table.channelKey] })],
 )
+
+/** The months of messages that are kept apart, by months since January 2000. */
+export const buckets = pgTable('buckets', {
+  bucket: integer().primaryKey(),
+  /** How its messages were made findable; what is older than what the code does is done anew. */
+  termsVersion: integer('terms_version').notNull(),
+  /** When it was last written anew to take less room. */
+  compactedAt: instant('compacted_at'),
+})

@@ -1,10 +1,7 @@
-import { and, eq } from 'drizzle-orm'
-import { messages } from '../../drizzle/tables/index.ts'
 import { badInput, notFound } from '../errors.ts'
-import { type Anchor, readSpan, readSpans, seqAt, type Span, type SpanRequest } from '../message-store/pages.ts'
+import { type Anchor, type MessageKey, readMessage, readSpan, readSpans, seqAt, type Span, type SpanRequest } from '../message-store/pages.ts'
 import type { ChannelRow, MessageRow } from '../message-store/rows.ts'
 import { snowflakeAt, snowflakeEpoch } from '../message-store/snowflake.ts'
-import type { MessageKey } from './messages.ts'
 import type { Deps } from './deps.ts'
 
 /** Messages on a page unless asked otherwise, and at the most. */
@@ -34,12 +31,9 @@ export function createHistoryService({ database }: Deps) {
   /** The seq that a window lies around; null where none was asked for. */
   async function findCentre(channel: ChannelRow, request: PageRequest): Promise<number | null> {
     if (request.around != null) {
-      const [row] = await database.orm
-        .select({ seq: messages.seq })
-        .from(messages)
-        .where(and(eq(messages.channelId, channel.id), eq(messages.id, request.around.messageId)))
-      if (row === undefined || request.around.channelId !== channel.id) throw notFound('message', 'around')
-      return row.seq
+      const message = request.around.channelId === channel.id ? await readMessage(database, request.around) : null
+      if (message === null) throw notFound('message', 'around')
+      return message.seq
     }
     if (request.aroundSeq != null) return Math.min(Math.max(request.aroundSeq, channel.firstSeq), channel.lastSeq)
     if (request.aroundDate != null) {

@@ -1,25 +1,21 @@
-import { createHash, randomUUID } from 'node:crypto'
+import { randomUUID } from 'node:crypto'
 import { and, eq, isNull, sql } from 'drizzle-orm'
-import { members, mentions, messages, reactions, usernames } from '../../drizzle/tables/index.ts'
+import { members, mentions, reactions, replies, usernames } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, forbidden, notFound, unavailable } from '../errors.ts'
 import { mentionCandidates } from '../lib/mentions.ts'
+import { searchTerms } from '../lib/search-terms.ts'
 import { isOneOf } from '../lib/sql.ts'
 import { checkText, maxContentLength } from '../lib/text.ts'
 import { changeChannel, type LockedChannel } from '../message-store/channel-lock.ts'
-import { type ChannelRow, type MessageKind, type MessageRow, type RawMessage, toMessageRow } from '../message-store/rows.ts'
+import { type MessageKey, readMessage, readMessages } from '../message-store/pages.ts'
+import type { ChannelRow, MessageKind, MessageRow } from '../message-store/rows.ts'
+import { hashOf } from '../message-store/send.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
 import type { Deps } from './deps.ts'
 import { createPostingRights } from './posting-rights.ts'
 
-/** A message is known by where it is and which it is. */
-export type MessageKey = { channelId: string; messageId: string }
-
 /** Messages as the first two parameters of a statement, which reads them `from` this. */
 export const wantedMessages = 'unnest($1::bigint[], $2::bigint[]) as wanted (channel_id, message_id)'
-export const messageArrays = (keys: readonly MessageKey[]): [string, string] => [
-  `{${keys.map((key) => key.channelId).join(',')}}`,
-  `{${keys.map((key) => key.messageId).join(',')}}`,
-]
 
 export type SendInput = {
   channelId: string
@@ -47,33 +43,35 @@ export function createMessagesService({ database, sends, announce }: Deps) {
     const candidates = mentionCandidates(content)
     if (candidates.length === 0) return []
     const keys = [...new Set(candidates.flat())]
-    const rows = await orm
-      .select({ key: usernames.key, userId: usernames.userId })
-      .from(usernames)
-      .innerJoin(
-        members,
-        and(eq(members.channelId, channelId), eq(members.userId, usernames.userId), isNull(members.leftAt)),
+    const named = await orm.select().from(usernames).where(sql`${usernames.key} = any (${sql.param(keys)}::text[])`)
+    if (named.length === 0) return []
+    const here = await orm
+      .select({ userId: members.userId })
+      .from(members)
+      .where(
+        and(
+          eq(members.channelId, channelId),
+          isOneOf(members.userId, named.map((row) => row.userId)),
+          isNull(members.leftAt),
+        ),
       )
-      .where(sql`${usernames.key} = any (${sql.param(keys)}::text[])`)
-    const byKey = new Map(rows.map((row) => [row.key, row.userId]))
+    const present = new Set(here.map((row) => row.userId))
+    const byKey = new Map(named.filter((row) => present.has(row.userId)).map((row) => [row.key, row.userId]))
     const found = candidates.map((choices) => choices.find((key) => byKey.has(key)))
     return [...new Set(found.flatMap((key) => (key === undefined ? [] : [byKey.get(key)!])))].toSorted()
   }
 
   /** A message, named by the input at `field`; throws NOT_FOUND where there is none. */
-  async function findMessage({ channelId, messageId }: MessageKey, field: string): Promise<MessageRow> {
-    const [message] = await orm
-      .select()
-      .from(messages)
-      .where(and(eq(messages.channelId, channelId), eq(messages.id, messageId)))
-    if (message === undefined) throw notFound('message', field)
+  async function findMessage(key: MessageKey, field: string): Promise<MessageRow> {
+    const message = await readMessage(database, key)
+    if (message === null) throw notFound('message', field)
     return message
   }
 
-  async function checkReply(channelId: string, replyTo: MessageKey | null | undefined): Promise<string | null> {
+  async function findRoot(channelId: string, replyTo: MessageKey | null | undefined): Promise<MessageRow | null> {
     if (replyTo == null) return null
     if (replyTo.channelId !== channelId) throw badInput('A reply stays in the channel.', 'input.replyToId')
-    return (await findMessage(replyTo, 'input.replyToId')).id
+    return findMessage(replyTo, 'input.replyToId')
   }
 
   /** Runs `work` on a message, named by the input at `field`, whose channel is locked; announces what it changed. */
@@ -83,11 +81,8 @@ export function createMessagesService({ database, sends, announce }: Deps) {
     work: (channel: LockedChannel, message: MessageRow) => Promise<Result>,
   ): Promise<Result> {
     const done = await changeChannel(database, key.channelId, async (channel) => {
-      const [message] = await channel.tx.orm
-        .select()
-        .from(messages)
-        .where(and(eq(messages.channelId, key.channelId), eq(messages.id, key.messageId)))
-      if (message === undefined) throw notFound('message', field)
+      const message = await readMessage(channel.tx, key)
+      if (message === null) throw notFound('message', field)
       return work(channel, message)
     })
     if (done === null) throw notFound('message', field)
@@ -113,17 +108,18 @@ export function createMessagesService({ database, sends, announce }: Deps) {
         if (key.length > maxKeyLength || key === '' || !/^[\x20-\x7e]+$/.test(key)) {
           throw badInput(`An idempotency key has 1 to ${maxKeyLength} ASCII characters.`, 'input.idempotencyKey')
         }
-        const replyToId = await checkReply(channelId, input.replyTo)
+        const root = await findRoot(channelId, input.replyTo)
         const mentionIds = await findMentions(channelId, content)
-        const bodyHash = createHash('sha256').update(JSON.stringify([kind, content, replyToId])).digest('hex')
+        const bodyHash = hashOf(JSON.stringify([kind, content, root?.id ?? null]))
         const outcome = await sends.send(channelId, membershipVersion, {
           authorId: viewerId,
           key,
           bodyHash,
           kind,
           content,
-          replyToId,
+          root,
           mentionIds,
+          terms: searchTerms(content),
         })
         if (outcome === 'moved') {
           rights.forget(viewerId, channelId)
@@ -173,20 +169,13 @@ export function createMessagesService({ database, sends, announce }: Deps) {
           deletedAt: new Date(),
           pinnedAt: null,
         })
-        if (message.replyToId !== null) await uncountReply(channel, message.replyToId)
+        if (message.replyToId !== null) await uncountReply(channel, message.replyToId, message.seq)
         return deleted
       })
     },
 
     /** These messages, in no order; those that do not exist are left out. Permission is the caller's affair. */
-    async findMany(keys: readonly MessageKey[]): Promise<MessageRow[]> {
-      const rows = await database.run<RawMessage>(
-        `/* messages by id */ select m.* from ${wantedMessages}
-         join messages m on m.channel_id = wanted.channel_id and m.id = wanted.message_id`,
-        messageArrays(keys),
-      )
-      return rows.map(toMessageRow)
-    },
+    findMany: (keys: readonly MessageKey[]): Promise<MessageRow[]> => readMessages(database, keys),
 
     /** A message that the viewer may read, with its channel; throws NOT_FOUND or FORBIDDEN. */
     async access(viewerId: string, key: MessageKey): Promise<{ message: MessageRow; channel: ChannelRow }> {
@@ -208,11 +197,13 @@ async function replaceMentions(channel: LockedChannel, message: MessageRow, ment
 }
 
 /** A deleted reply no longer counts where it answered. */
-async function uncountReply(channel: LockedChannel, rootId: string): Promise<void> {
-  const [root] = await channel.tx.orm
-    .select({ replyCount: messages.replyCount })
-    .from(messages)
-    .where(and(eq(messages.channelId, channel.row.id), eq(messages.id, rootId)))
-  if (root === undefined) return
+async function uncountReply(channel: LockedChannel, rootId: string, seq: number): Promise<void> {
+  const channelId = channel.row.id
+  await channel.tx.orm
+    .update(replies)
+    .set({ deleted: true })
+    .where(and(eq(replies.channelId, channelId), eq(replies.rootId, rootId), eq(replies.seq, seq)))
+  const root = await readMessage(channel.tx, { channelId, messageId: rootId })
+  if (root === null) return
   await channel.touchMessage(rootId, 'ENRICHED', { replyCount: Math.max(0, root.replyCount - 1) })
 }

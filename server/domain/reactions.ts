@@ -4,7 +4,8 @@ import { reactions } from '../../drizzle/tables/index.ts'
 import { badInput, conflict } from '../errors.ts'
 import type { MessageRow } from '../message-store/rows.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
-import { messageArrays, type MessageKey, type MessagesService, wantedMessages } from './messages.ts'
+import { messageArrays, type MessageKey } from '../message-store/pages.ts'
+import { type MessagesService, wantedMessages } from './messages.ts'
 import type { Deps } from './deps.ts'
 
 /** How often one message was given one emoji, and by whom first. */
@@ -91,7 +92,8 @@ export function createReactionsService({ database }: Deps, messages: MessagesSer
     async ownOn(userId: string, keys: readonly MessageKey[]): Promise<Map<string, Set<string>>> {
       const rows = await database.run<{ message_id: string; emoji: string }>(
         `/* own reactions */ select r.message_id, r.emoji from ${wantedMessages}
-         join reactions r on r.channel_id = wanted.channel_id and r.message_id = wanted.message_id and r.user_id = $3`,
+         join reactions r on r.channel_id = wanted.channel_id and r.message_id = wanted.message_id and r.user_id = $3
+         where r.channel_id = any ($1::bigint[])`,
         [...messageArrays(keys), userId],
       )
       const byMessage = Map.groupBy(rows, (row) => row.message_id)

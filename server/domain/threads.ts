@@ -1,9 +1,10 @@
 import { sql } from 'drizzle-orm'
 import { threads } from '../../drizzle/tables/index.ts'
 import { badInput } from '../errors.ts'
-import { pagesOf } from '../lib/sql.ts'
-import { type MessageRow, type RawMessage, toMessageRow } from '../message-store/rows.ts'
-import { messageArrays, type MessageKey, type MessagesService, wantedMessages } from './messages.ts'
+import { answerTogether } from '../lib/sql.ts'
+import { messageArrays, type MessageKey, readMessages } from '../message-store/pages.ts'
+import type { MessageRow } from '../message-store/rows.ts'
+import { type MessagesService, wantedMessages } from './messages.ts'
 import type { Deps } from './deps.ts'
 
 /** The viewer's place among the replies to one message. */
@@ -19,36 +20,39 @@ export function createThreadsService({ database }: Deps, service: MessagesServic
   const { orm } = database
   return {
     /** Pages of replies, one for each request: in order, after the one of seq `afterSeq`. */
-    async replies(requests: readonly RepliesRequest[]): Promise<MessageRow[][]> {
-      const rows = await database.run<RawMessage & { nth: number }>(
-        `/* replies */ select wanted.nth::int, m.*
-         from unnest($1::bigint[], $2::bigint[], $3::int[], $4::int[])
-           with ordinality as wanted (channel_id, message_id, size, after_seq, nth)
-         cross join lateral (
-           select * from messages
-           where channel_id = wanted.channel_id and reply_to_id = wanted.message_id and seq > wanted.after_seq
-           order by seq limit wanted.size
-         ) m
-         order by wanted.nth, m.seq`,
-        [
-          ...messageArrays(requests),
-          requests.map((request) => request.first),
-          requests.map((request) => request.afterSeq),
-        ],
-      )
-      return pagesOf(requests, rows, toMessageRow)
-    },
+    replies: (requests: readonly RepliesRequest[]): Promise<MessageRow[][]> =>
+      answerTogether(requests, ({ first, afterSeq }) => `${first} ${afterSeq}`, async (alike) => {
+        const { first, afterSeq } = alike[0]!
+        const rows = await database.run<{ channel_id: string; message_id: string }>(
+          `/* replies */ select r.channel_id, r.message_id
+           from ${wantedMessages}
+           join message_changes t on t.channel_id = wanted.channel_id and t.message_id = wanted.message_id
+           cross join lateral (
+             select * from replies
+             where channel_id = t.channel_id and root_id = t.message_id and seq > $3
+             order by seq limit $4
+           ) r
+           where t.channel_id = any ($1::bigint[])`,
+          [...messageArrays(alike), afterSeq, first],
+        )
+        const keys = rows.map((row) => ({ channelId: row.channel_id, messageId: row.message_id }))
+        const replies = Map.groupBy(await readMessages(database, keys), (message) => message.replyToId!)
+        return alike.map(({ messageId }) =>
+          (replies.get(messageId) ?? []).toSorted((one, other) => one.seq - other.seq),
+        )
+      }),
 
     /** The viewer's place among the replies to these messages; those not followed are left out. */
     async states(userId: string, keys: readonly MessageKey[]): Promise<ThreadState[]> {
       const rows = await database.run<{ message_id: string; last_read_seq: number; unread: number }>(
         `/* thread states */
          select t.message_id, t.last_read_seq,
-                (select count(*)::int from messages m
-                 where m.channel_id = t.channel_id and m.reply_to_id = t.message_id and m.seq > t.last_read_seq
-                   and m.deleted_at is null) as unread
+                (select count(*)::int from replies r
+                 where r.channel_id = t.channel_id and r.root_id = t.message_id and r.seq > t.last_read_seq
+                   and not r.deleted) as unread
          from ${wantedMessages}
-         join threads t on t.channel_id = wanted.channel_id and t.message_id = wanted.message_id and t.user_id = $3`,
+         join threads t on t.channel_id = wanted.channel_id and t.message_id = wanted.message_id and t.user_id = $3
+         where t.channel_id = any ($1::bigint[])`,
         [...messageArrays(keys), userId],
       )
       return rows.map((row) => ({

@@ -6,6 +6,7 @@ import type { EventBus } from '../event-bus/event-bus.ts'
 import { parseGlobalId } from '../lib/global-id.ts'
 import type { Change } from '../message-store/changes.ts'
 import { createRandom } from '../testing/random.ts'
+import { storedMessages } from '../testing/stored-messages.ts'
 import { type Person, startTestApp, type TestApp } from '../testing/test-app.ts'
 import { channelSource } from './channel-source.ts'
 import { createFeeds, type Feeds } from './feed.ts'
@@ -253,7 +254,7 @@ test('news lost, doubled, delayed and in any order: each listener gets all of it
     expect(numbers(heard)).toEqual([...new Set(numbers(heard))].toSorted((a, b) => a - b))
   }
   const stored = await app.app.database.run<{ id: string; version: number }>(
-    'select id, version from messages where channel_id = $1',
+    `select id, version from ${storedMessages} where channel_id = $1`,
     [id],
   )
   const latest = new Map(stored.map((row) => [row.id, row.version]))

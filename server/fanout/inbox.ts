@@ -12,7 +12,7 @@ import { openReader, type Reader } from './reader.ts'
 import { createRoom } from './room.ts'
 import type { Item, Source } from './source.ts'
 import { dismisses } from './channel-source.ts'
-import { checkNotAhead, type StreamDeps } from './streams.ts'
+import { checkCursorIsGood, type StreamDeps } from './streams.ts'
 
 /** What an inbox tells: a change of a channel or of the account, or that all which happened before is told. */
 export type InboxItem =
@@ -149,7 +149,7 @@ export async function openInbox(
   /** Lets each reader begin where its cursor stands, or else where its stream does. */
   async function begin(): Promise<void> {
     const [accountHead] = await deps.accounts.source.heads([viewerId])
-    if (held.account !== null) checkNotAhead(held.account, accountHead!)
+    if (held.account !== null) checkCursorIsGood(held.account, accountHead!)
     account!.begin(held.account ?? accountHead!)
 
     // What is joined from here on comes on the account's stream.
@@ -167,7 +167,7 @@ export async function openInbox(
         continue
       }
       const position = held.channels.get(head.id) ?? head
-      checkNotAhead(position, head)
+      checkCursorIsGood(position, head)
       // A cursor from before the viewer last joined: what happened between is none of theirs to hear.
       const joined = { change: member.joinedChange, seq: member.joinedSeq }
       readers.get(head.id)!.begin(position.change < joined.change ? joined : position)

@@ -110,6 +110,8 @@ export async function openReader<T extends Item>(options: {
       afterPage = missed.position
       catchUp = null
     }
+    // A page may be without any changes to tell, and yet the reader is further on.
+    else if (page.length === 0) position = missed.position
     return 'read'
   }
 

@@ -1,7 +1,7 @@
 import type { Database } from '../../drizzle/connection.ts'
 import { accessChannel } from '../domain/access.ts'
 import type { Signal } from '../domain/announcer.ts'
-import { badInput, forbidden, MaruError, notFound } from '../errors.ts'
+import { badInput, cursorExpired, forbidden, notFound } from '../errors.ts'
 import type { Presence } from '../domain/presence.ts'
 import type { EventBus } from '../event-bus/event-bus.ts'
 import { createBell, pullIterator } from '../lib/pull-iterator.ts'
@@ -45,11 +45,12 @@ export function checkCursor(text: string, kind: Cursor['kind'], id: string, fiel
   return { change: cursor.change, seq: cursor.seq }
 }
 
-/** A cursor from the future was given out by a store that has since been put back: nobody knows what came after. */
-export function checkNotAhead(after: Position, head: Position) {
-  if (after.change > head.change) {
-    throw new MaruError('CURSOR_EXPIRED', 'This cursor is no longer known; read the history again.')
-  }
+/**
+ * A cursor from the future was given out by a store that has since been put back: nobody knows what came after. One of
+ * before what is kept misses what has been removed.
+ */
+export function checkCursorIsGood(after: Position, head: Position, expiredChange = 0) {
+  if (after.change > head.change || after.change < expiredChange) throw cursorExpired('after')
 }
 
 /**
@@ -77,7 +78,7 @@ export async function openMessages(
     // Asked only now: whoever is put out after this moment is seen to go by the reader.
     const { channel } = await mayRead()
     const head = { change: channel.lastChange, seq: channel.lastSeq }
-    if (held !== null) checkNotAhead(held, head)
+    if (held !== null) checkCursorIsGood(held, head, channel.expiredChange)
     reader.begin(held ?? head)
   } catch (error) {
     reader.close()

@@ -1,6 +1,9 @@
 import type { Database, Transaction } from '../../drizzle/connection.ts'
 import { touchAccounts } from '../domain/accounts.ts'
+import { searchTerms } from '../lib/search-terms.ts'
 import { admitAll, type Append, appendBatch } from '../message-store/append.ts'
+import { bucketOf } from '../message-store/bucket-time.ts'
+import { ensureBuckets } from '../message-store/partitions.ts'
 import { type SnowflakeSource, snowflakeTime } from '../message-store/snowflake.ts'
 import { ImportError } from './entry.ts'
 import { lockImports } from './import-lock.ts'
@@ -31,6 +34,7 @@ export type LoadOptions = {
 export async function loadChannel(options: LoadOptions, plan: ChannelPlan, place: Place): Promise<void> {
   const { database, source } = options
   const channelId = await openChannel(options, plan, place)
+  await ensureBuckets(database, bucketOf(plan.messages[0]!.id), bucketOf(plan.messages.at(-1)!.id))
   const authors = [...new Set(plan.messages.map((message) => message.entry.author))]
   const mentions = createMentions(authors, options.people)
   const digest = createDigest(plan)
@@ -149,6 +153,7 @@ function toAppend({ entry, id, replyToId }: PlannedMessage, people: People, ment
     content: entry.text,
     replyToId,
     mentionIds,
+    terms: searchTerms(entry.text),
     deletedAt: entry.text === '' ? snowflakeTime(id) : null,
   }
 }

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, onTestFinished, test, vi } from 'vitest'
 import { type Database, openDatabase } from '../../drizzle/connection.ts'
+import { storedMessages } from '../testing/stored-messages.ts'
 import { createTestDatabase } from '../testing/test-app.ts'
 import { lines, type Line, runImport, startImport, writeLog } from './testing/run-import.ts'
 
@@ -41,7 +42,8 @@ async function contents(source: string, from = database) {
     messages: await rows(
       `select c.name, m.id, m.seq, m.kind, i.subject, m.content, m.reply_to_id, m.reply_count,
               cardinality(m.mention_ids)
-       from messages m join channels c on c.id = m.channel_id join identities i on i.user_id = m.author_id
+       from ${storedMessages.replace('as stored', 'm')} join channels c on c.id = m.channel_id
+       join identities i on i.user_id = m.author_id
        where m.channel_id $of order by c.name, m.seq`,
     ),
     members: await rows(

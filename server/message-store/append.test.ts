@@ -1,8 +1,11 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { CreateChannelDocument, HistoryDocument, SendMessageDocument } from '../../client-sdk/index.ts'
 import { parseGlobalId } from '../lib/global-id.ts'
+import { storedMessages } from '../testing/stored-messages.ts'
 import { type Person, startTestApp, type TestApp } from '../testing/test-app.ts'
 import { admitAll, type Append, appendBatch } from './append.ts'
+import { bucketAt } from './bucket-time.ts'
+import { ensureBuckets } from './partitions.ts'
 import { snowflakeAt } from './snowflake.ts'
 
 let app: TestApp
@@ -10,6 +13,7 @@ let alice: Person
 let bob: Person
 beforeAll(async () => {
   app = await startTestApp()
+  await ensureBuckets(app.app.database, bucketAt(start), bucketAt(start))
   alice = await app.signUp('alice')
   bob = await app.signUp('bob')
 })
@@ -49,6 +53,7 @@ function toAppend(place: number): Append {
     content,
     replyToId: replyTo === undefined ? null : idOf(replyTo),
     mentionIds: mentionIds.toSorted(),
+    terms: [],
     deletedAt: null,
   }
 }
@@ -73,9 +78,10 @@ async function contents(channelId: string) {
   return {
     channel: await rows('select first_seq, last_seq, member_count from channels where id = $1'),
     messages: await rows(
-      `select m.seq, m.kind, m.author_id, m.content, r.seq as reply_to, m.reply_count, m.mention_ids, m.deleted_at
-       from messages m left join messages r on r.channel_id = m.channel_id and r.id = m.reply_to_id
-       where m.channel_id = $1 order by m.seq`,
+      `select stored.seq, stored.kind, stored.author_id, stored.content, r.seq as reply_to, stored.reply_count,
+              stored.mention_ids, stored.deleted_at
+       from ${storedMessages} left join messages r on r.channel_id = stored.channel_id and r.id = stored.reply_to_id
+       where stored.channel_id = $1 order by stored.seq`,
     ),
     mentions: await rows('select user_id, seq from mentions where channel_id = $1 order by seq, user_id'),
     threads: await rows(
@@ -106,7 +112,7 @@ test('each change takes the next number: of the messages first, then of those th
   await append(channelId, 0, 3)
   await append(channelId, 3, 7)
   const messages = await app.app.database.run<{ change: number; version: number }>(
-    'select change, version from messages where channel_id = $1 order by seq',
+    `select change, version from ${storedMessages} where channel_id = $1 order by seq`,
     [channelIdOf(channelId)],
   )
   // 1 and 2 let alice and bob in.

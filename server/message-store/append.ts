@@ -1,74 +1,78 @@
 import type { Transaction } from '../../drizzle/connection.ts'
+import { bucketSql } from './bucket-time.ts'
 import type { MessageRow } from './rows.ts'
 
 /** A message that was said elsewhere, before now. It brings its id, which tells when. */
 export type Append = Pick<MessageRow, 'id' | 'authorId' | 'content' | 'replyToId' | 'mentionIds' | 'deletedAt'> & {
   kind: Extract<MessageRow['kind'], 'USER' | 'ACTION'>
+  /** What it can be found by. */
+  terms: number[]
 }
 
 /** What the batch became: how far it brought the channel. */
 export type Appended = { firstSeq: number; lastSeq: number; lastChange: number }
 
 /**
- * Many messages at the end of one channel, as the send statement would have written them one by one, but for what
- * happens within the batch: a message that is answered in it is stored with its replies counted, for nobody has seen it
- * without them. Those of earlier batches count them as a change of theirs, after the changes of the new messages.
+ * Many messages at the end of one channel, as if they had been sent one by one, but for what happens within the batch: a
+ * message that is answered in it is stored with its replies counted, for nobody has seen it without them. Those of
+ * earlier batches count them as a change of theirs, after the changes of the new messages.
  *
  * The first step locks the channel's row, unless the channel holds a message as new as the first of the batch.
  */
 const appendStatement = `/* append */
   with channel as materialized (
-    select last_seq, last_change from channels where id = $1 and last_id < $2::bigint for no key update
+    select last_seq, last_change, last_id from channels where id = $1 and last_id < $2::bigint for no key update
   ), batch as (
-    select b.*, n::int as nth
-    from rows from (json_to_recordset($3::text::json) as (
-      id bigint, kind text, author_id bigint, content text, reply_to_id bigint, mention_ids bigint[],
+    select b.*, last_seq + n::int as seq, last_change + n::int as change, ${bucketSql('b.id')} as bucket
+    from channel, rows from (json_to_recordset($3::text::json) as (
+      id bigint, kind text, author_id bigint, content text, reply_to_id bigint, mention_ids bigint[], terms int[],
       deleted_at timestamptz
-    )) with ordinality as b (id, kind, author_id, content, reply_to_id, mention_ids, deleted_at, n)
-  ), answers as (
-    select id, author_id, reply_to_id, last_seq + nth as seq
-    from batch, channel where reply_to_id is not null and deleted_at is null
+    )) with ordinality as b (id, kind, author_id, content, reply_to_id, mention_ids, terms, deleted_at, n)
   ), answered as (
-    select reply_to_id as id, count(*)::int as replies from answers group by reply_to_id
+    select reply_to_id as id, count(*)::int as replies from batch
+    where reply_to_id is not null and deleted_at is null group by reply_to_id
   ), older as (
-    select id, replies, row_number() over (order by id)::int as nth
-    from answered where id not in (select id from batch)
+    select m.id, m.seq, m.author_id, a.replies, row_number() over (order by m.id)::int as nth
+    from answered a join messages m on m.channel_id = $1 and m.id = a.id and m.id < $2::bigint
+  ), roots as (
+    select id, seq, author_id from older
+    union all select b.id, b.seq, b.author_id from batch b join answered using (id)
   ), written as (
     select (select count(*) from batch)::int as messages, (select count(*) from older)::int as older,
            (select max(id) from batch) as last_id
   ), stored as (
-    insert into messages (channel_id, id, seq, change, version, kind, author_id, content, reply_to_id, reply_count,
-                          mention_ids, deleted_at)
-    select $1, b.id, last_seq + nth, last_change + nth, last_change + nth, kind, author_id, content, reply_to_id,
-           coalesce(answered.replies, 0), mention_ids, deleted_at
-    from batch b cross join channel left join answered on answered.id = b.id
-    order by nth
-    returning id, seq, author_id, mention_ids
-  ), touched as (
-    update messages m
-    set reply_count = m.reply_count + older.replies, version = channel.last_change + written.messages + older.nth
-    from older, channel, written
-    where m.channel_id = $1 and m.id = older.id
-    returning m.id, m.seq, m.author_id, m.version
-  ), touched_changes as (
-    insert into message_changes (channel_id, message_id, change, kind)
-    select $1, id, version, 'ENRICHED' from touched
-    on conflict (channel_id, message_id) do update set change = excluded.change, kind = excluded.kind
+    insert into messages (channel_id, id, seq, change, kind, author_id, content, reply_to_id, mention_ids, terms, deleted_at)
+    select $1, id, seq, change, kind, author_id, content, reply_to_id, mention_ids, terms, deleted_at
+    from batch order by seq
+  ), counted as (
+    insert into message_changes as t (channel_id, message_id, change, kind, reply_count)
+    select $1, id, channel.last_change + written.messages + nth, 'ENRICHED', replies from older, channel, written
+    union all
+    select $1, b.id, b.change, 'CREATED', a.replies from batch b join answered a using (id)
+    on conflict (channel_id, message_id)
+    do update set change = excluded.change, kind = excluded.kind, reply_count = t.reply_count + excluded.reply_count
+  ), replied as (
+    insert into replies (channel_id, root_id, seq, message_id, deleted)
+    select $1, reply_to_id, seq, id, deleted_at is not null from batch where reply_to_id is not null
   ), followed as (
     insert into threads (channel_id, message_id, user_id, last_read_seq)
     select $1, message_id, user_id, max(seq) from (
-      select id as message_id, author_id as user_id, seq from touched
-      union all select id, author_id, seq from stored where id in (select id from answered)
-      union all select reply_to_id, author_id, seq from answers
+      select id as message_id, author_id as user_id, seq from roots
+      union all select reply_to_id, author_id, seq from batch where reply_to_id is not null and deleted_at is null
     ) follower group by message_id, user_id
     on conflict (channel_id, message_id, user_id)
     do update set last_read_seq = greatest(threads.last_read_seq, excluded.last_read_seq)
   ), mentioned as (
     insert into mentions (channel_id, user_id, seq, message_id)
-    select $1, user_id, seq, id from stored, unnest(mention_ids) as user_id
+    select $1, user_id, seq, id from batch, unnest(mention_ids) as user_id
+  ), begun as (
+    insert into channel_buckets (channel_id, first_seq, first_change, bucket)
+    select $1, min(seq), min(change), bucket from batch, channel
+    where last_seq = 0 or bucket > ${bucketSql('last_id')}
+    group by bucket
   ), positions as (
     update members set last_read_seq = greatest(members.last_read_seq, own.seq)
-    from (select author_id, max(seq) as seq from stored group by author_id) own
+    from (select author_id, max(seq) as seq from batch group by author_id) own
     where members.channel_id = $1 and members.user_id = own.author_id
   )
   update channels c
@@ -82,7 +86,8 @@ const appendStatement = `/* append */
 
 /**
  * Writes messages at the end of a channel, within a transaction. Their ids grow, and what they answer is in the channel
- * or earlier in the batch. Null, with nothing written, where the channel holds a message that is as new as the first of
+ * or earlier in the batch; the buckets that they fall in are there (
+ * `ensureBuckets`). Null, with nothing written, where the channel holds a message that is as new as the first of
  * them: history is not changed afterwards. Nothing is announced: streams find it by the channel's head.
  */
 export async function appendBatch(
@@ -96,7 +101,8 @@ export async function appendBatch(
     author_id: message.authorId,
     content: message.content,
     reply_to_id: message.replyToId,
-    mention_ids: message.mentionIds,
+    mention_ids: message.mentionIds.length === 0 ? null : message.mentionIds,
+    terms: message.terms.length === 0 ? null : message.terms,
     deleted_at: message.deletedAt,
   }))
   const [row] = await tx.run<{ first_seq: number; last_seq: number; last_change: number }>(appendStatement, [

@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
 import { ChannelDocument, MessageThreadDocument } from '../../client-sdk/index.ts'
@@ -10,7 +9,7 @@ import { channelSnowflake } from '../testing/watch-changes.ts'
 import { createSendBatcher } from './batcher.ts'
 import { changeChannel } from './channel-lock.ts'
 import type { Change } from './changes.ts'
-import { clockSlackMs, type Send, sendBatch, type SendOutcome } from './send.ts'
+import { clockSlackMs, hashOf, type Send, sendBatch, type SendOutcome } from './send.ts'
 import { compareSnowflakes, createSnowflakes, snowflakeTime } from './snowflake.ts'
 
 let app: TestApp
@@ -36,11 +35,12 @@ let keys = 0
 const send = (author: Person, content: string, more: Partial<Send> = {}): Send => ({
   authorId: userId(author),
   key: `key ${++keys}`,
-  bodyHash: createHash('sha256').update(content).digest('hex'),
+  bodyHash: hashOf(content),
   kind: 'USER',
   content,
-  replyToId: null,
+  root: null,
   mentionIds: [],
+  terms: [],
   ...more,
 })
 
@@ -86,13 +86,13 @@ describe('a batch', () => {
 
   test('counts its replies where they answer, each answered message being one change', async () => {
     const { outcomes } = await write([send(alice, 'root'), send(bob, 'other root')])
-    const [root, other] = outcomes.map((outcome) => (outcome.outcome === 'sent' ? outcome.message.id : ''))
-    const twice = send(bob, 'a', { replyToId: root! })
+    const [root, other] = outcomes.map((outcome) => (outcome.outcome === 'sent' ? outcome.message : null))
+    const twice = send(bob, 'a', { root: root! })
     const { changes } = await write([
       twice,
-      send(bob, 'b', { replyToId: other! }),
+      send(bob, 'b', { root: other! }),
       send(alice, 'no reply'),
-      send(alice, 'c', { replyToId: root! }),
+      send(alice, 'c', { root: root! }),
       twice,
     ])
     expect(changes.map(tellChange)).toEqual([

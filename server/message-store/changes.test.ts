@@ -13,6 +13,7 @@ import { newChannel, say } from '../../schema/testing/operations.ts'
 import { decodeCursor } from '../fanout/cursor.ts'
 import { parseGlobalId } from '../lib/global-id.ts'
 import { createRandom } from '../testing/random.ts'
+import { storedMessages } from '../testing/stored-messages.ts'
 import { type Person, startTestApp, type TestApp } from '../testing/test-app.ts'
 import { channelSnowflake } from '../testing/watch-changes.ts'
 import { createCatchUp } from './catch-up.ts'
@@ -155,7 +156,7 @@ test('paging while others write: each message is CREATED when it is first told, 
       if (page.complete) break
       if (random.chance(0.6)) await write()
     }
-    const latest = await app.app.database.run<{ id: string; version: number }>('select id, version from messages where channel_id = $1', [id])
+    const latest = await app.app.database.run<{ id: string; version: number }>(`select id, version from ${storedMessages} where channel_id = $1`, [id])
     const changed = latest.filter((row) => row.version > start)
     expect(told).toEqual(new Map(changed.map((row) => [row.id, row.version])))
   }

@@ -1,6 +1,16 @@
 import type { Database } from '../../drizzle/connection.ts'
+import { cursorExpired } from '../errors.ts'
+import { inRanges, rangesOf, type Span } from './buckets.ts'
 import { type CatchUp, createCatchUp } from './catch-up.ts'
-import { type MemberRow, type MessageRow, type RawMember, type RawMessage, toMemberRow, toMessageRow } from './rows.ts'
+import {
+  type MemberRow,
+  messageColumns,
+  type MessageRow,
+  type RawMember,
+  type RawMessage,
+  toMemberRow,
+  toMessageRow,
+} from './rows.ts'
 
 export type MessageChangeKind = 'CREATED' | 'EDITED' | 'DELETED' | 'REACTIONS_CHANGED' | 'PINS_CHANGED' | 'ENRICHED'
 
@@ -23,7 +33,7 @@ export type Head = Position & { channelId: string; membershipVersion: number }
 
 export type ChangePage = {
   changes: Change[]
-  /** Where the reader stands after them. */
+  /** Where the reader stands after them; further on, even where there are none, unless that was all. */
   position: Position
   /** Whether that was all, at the moment of reading. */
   complete: boolean
@@ -34,56 +44,117 @@ export type ChangePage = {
 /** Bytes of content in one page, beyond which it is cut short: somebody may hold it who does not read on. */
 const maxPageBytes = 250_000
 
+/** The greatest id and the greatest seq that there can be: an end that is open. */
+const noId = '9223372036854775807'
+const noSeq = 0x7fff_ffff
+
 /**
- * One snapshot of all that changed after $2. New messages that nothing has touched since come from the range of seqs,
- * everything else from the small tables of what was touched, so that old history is never looked at: at most as many
- * messages are new as there were changes, whatever seq a cursor holds.
+ * Where to look for what is new after a position: which seqs, and in which ids they lie. There are at most as many new
+ * messages as there were changes, whatever seq a cursor holds.
  */
-const changesSinceStatement = `/* changes since */
+type Window = { span: Span; ranges: { low: string; high: string }[]; isOpen: boolean }
+
+/**
+ * Finds the window of the next `limit` messages, and one more. It is open at its end where it reaches the newest: what
+ * is sent before it is read has greater ids and belongs to it too. Null where there is no such channel. Throws
+ * CURSOR_EXPIRED where retention has taken away what should be told.
+ */
+async function findWindow(database: Database, channelId: string, after: Position, limit: number): Promise<Window | null> {
+  const rows = await database.run<{
+    last_seq: number
+    last_change: number
+    last_id: string
+    expired_change: number
+    low: number
+    bucket: number | null
+  }>(
+    `/* changes from */ with c as (
+       select *, greatest($3, last_seq - (last_change - $2)) + 1 as low from channels where id = $1
+     )
+     select c.last_seq, c.last_change, c.last_id, c.expired_change, c.low, b.bucket
+     from c left join channel_buckets b on b.channel_id = $1 and b.first_seq <= c.low + $4
+       and b.first_seq >= coalesce((
+         select max(first_seq) from channel_buckets where channel_id = $1 and first_seq <= c.low
+       ), 0)
+     order by b.first_seq`,
+    [channelId, after.change, after.seq, limit],
+  )
+  const [channel] = rows
+  if (channel === undefined) return null
+  if (after.change < channel.expired_change) throw cursorExpired()
+  const { low } = channel
+  if (low > channel.last_seq) {
+    // Nothing is new yet; what comes has greater ids than the newest.
+    return { span: { from: low, to: noSeq }, ranges: [{ low: channel.last_id, high: noId }], isOpen: true }
+  }
+  const ranges = rangesOf(rows.flatMap((row) => row.bucket ?? []))
+  const isOpen = low + limit >= channel.last_seq
+  if (isOpen) ranges.at(-1)!.high = noId
+  return { span: { from: low, to: isOpen ? noSeq : low + limit }, ranges, isOpen }
+}
+
+/**
+ * One snapshot of all that changed after $2, up to the last message of the window where that is not open. New messages
+ * that nothing has touched since come from the window, everything else from the small tables of what was touched, so
+ * that old history is never looked at.
+ */
+const changesSinceStatement = (ranges: number) => `/* changes since */
   with head as (
     select last_change, last_seq, info_change,
-           exists (select from members where channel_id = $1 and user_id = $5 and left_at is null) as member
+           exists (select from members where channel_id = $1 and user_id = $4 and left_at is null) as member
     from channels where id = $1
+  ), ceiling as (
+    -- A value, and not a join: that would be a filter on all that follows.
+    select case when $7 then (select last_change from head) else (
+      select m.change from messages m where m.channel_id = $1 and m.seq = $6 and ${inRanges(ranges, 8)}
+    ) end as change
   ), created as (
     select m.change as at, 'CREATED' as kind, m.id as message_id
     from messages m
-    where m.channel_id = $1 and m.change > $2 and m.version = m.change
-      -- A value, and not a join with head: that would be a filter on the whole channel.
-      and m.seq > (select greatest($3, last_seq - (last_change - $2)) from head)
-    order by m.seq limit $4 + 1
+    where m.channel_id = $1 and m.change > $2 and m.seq between $5 and $6 and ${inRanges(ranges, 8)}
+      and m.change >= coalesce((
+        select t.change from message_changes t where t.channel_id = m.channel_id and t.message_id = m.id
+      ), 0)
+    order by m.seq limit $3 + 1
   ), touched as (
     select c.change as at, c.kind, c.message_id
     from message_changes c
-    where c.channel_id = $1 and c.change > $2
-    order by c.change limit $4 + 1
+    where c.channel_id = $1 and c.change > $2 and c.change <= (select change from ceiling) and c.kind <> 'CREATED'
+    order by c.change limit $3 + 1
   ), members_changed as (
     select p.change as at, p.user_id
     from members p
-    where p.channel_id = $1 and p.change > $2
-    order by p.change limit $4 + 1
+    where p.channel_id = $1 and p.change > $2 and p.change <= (select change from ceiling)
+    order by p.change limit $3 + 1
   ), merged as (
     select at, kind, message_id, null::bigint as user_id from created
     union all select at, kind, message_id, null from touched
     union all select at, 'MEMBER', null, user_id from members_changed
-    union all select info_change, 'CHANNEL', null, null from head where info_change > $2
-    order by at limit $4 + 1
+    union all select info_change, 'CHANNEL', null, null from head, ceiling
+              where info_change > $2 and info_change <= ceiling.change
+    order by at limit $3 + 1
   ), sized as (
     select merged.at, merged.kind as change_kind, merged.user_id, to_jsonb(p.*) as member_row, m.*,
            count(*) over () as found, row_number() over in_order as place,
            sum(octet_length(m.content)) over in_order as bytes
     from merged
-    left join lateral (select * from messages where channel_id = $1 and id = merged.message_id offset 0) m on true
+    left join lateral (
+      select ${messageColumns} from messages m
+      where m.channel_id = $1 and m.id = merged.message_id offset 0
+    ) m on true
     left join lateral (select * from members where channel_id = $1 and user_id = merged.user_id offset 0) p on true
     window in_order as (order by merged.at)
   )
-  select head.last_change, head.last_seq, head.member, sized.*
-  from head left join sized on place = 1 or coalesce(bytes, 0) <= ${maxPageBytes}
+  select head.last_change, head.last_seq, head.member, ceiling.change as ceiling, sized.*
+  from head cross join ceiling left join sized on place = 1 or coalesce(bytes, 0) <= ${maxPageBytes}
   order by sized.at`
 
 type RawChange = {
   last_change: number
   last_seq: number
   member: boolean
+  /** The last change of the window; null where retention has taken its last message away meanwhile. */
+  ceiling: number | null
   at: number | null
   /** How many there are, up to one more than asked for, however many of them fit on the page. */
   found: string
@@ -95,7 +166,8 @@ type RawChange = {
 
 /**
  * Everything that changed in a channel after `after`, each thing once and in its latest state, in the order of the
- * changes, at most `limit` at a time. Null where there is no such channel. Who reads on hands in the same `catchUp` for
+ * changes, at most `limit` at a time. Null where there is no such channel. Throws CURSOR_EXPIRED where some of it was
+ * removed by retention. Who reads on hands in the same `catchUp` for
  * each page: then a message is CREATED when it is told for the first time, whatever happened to it in between.
  */
 export async function changesSince(
@@ -106,16 +178,23 @@ export async function changesSince(
   userId: string,
   catchUp: CatchUp = createCatchUp(after.change),
 ): Promise<ChangePage | null> {
-  const rows = await database.run<RawChange>(changesSinceStatement, [
+  const window = await findWindow(database, channelId, after, limit)
+  if (window === null) return null
+  const { span, ranges, isOpen } = window
+  const rows = await database.run<RawChange>(changesSinceStatement(ranges.length), [
     channelId,
     after.change,
-    after.seq,
     limit,
     userId,
+    span.from,
+    span.to,
+    isOpen,
+    ...ranges.flatMap(({ low, high }) => [low, high]),
   ])
   const [first] = rows
   if (first === undefined) return null
-  const complete = rows.length <= limit && (first.at === null || rows.length === Number(first.found))
+  if (first.ceiling === null) throw cursorExpired()
+  const isWhole = rows.length <= limit && (first.at === null || rows.length === Number(first.found))
   const changes: Change[] = []
   let seq = after.seq
   for (const row of rows.slice(0, limit)) {
@@ -125,11 +204,11 @@ export async function changesSince(
     changes.push(toChange(channelId, row, row.at, seq, catchUp))
   }
   const last = changes.at(-1)
-  const position = complete
-    ? { change: Math.max(after.change, first.last_change), seq: Math.max(seq, first.last_seq) }
+  const position = isWhole
+    ? { change: Math.max(after.change, first.ceiling), seq: Math.max(seq, isOpen ? first.last_seq : span.to) }
     : { change: last?.change ?? after.change, seq }
   catchUp.turn(position.change, first.last_change)
-  return { changes, position, complete, member: first.member }
+  return { changes, position, complete: isWhole && isOpen, member: first.member }
 }
 
 function toChange(channelId: string, row: RawChange, change: number, seq: number, catchUp: CatchUp): Change {

@@ -1,11 +1,17 @@
 import { and, eq, sql } from 'drizzle-orm'
 import type { Database, Transaction } from '../../drizzle/connection.ts'
-import { channels, members, messageChanges, messages } from '../../drizzle/tables/index.ts'
+import { channelBuckets, channels, members, messageChanges, messages } from '../../drizzle/tables/index.ts'
+import { searchTerms } from '../lib/search-terms.ts'
 import { createTurns, type Turns } from '../lib/turns.ts'
+import { bucketOf } from './bucket-time.ts'
 import type { Change, MessageChangeKind } from './changes.ts'
+import { readMessage } from './pages.ts'
 import type { ChannelRow, MemberRow, MessageRow } from './rows.ts'
 import { clockSlackMs } from './send.ts'
 import { compareSnowflakes, snowflakeAt } from './snowflake.ts'
+
+/** What may happen to a message: what it says is written anew, the rest stands beside it. */
+type TouchedParts = Pick<MessageRow, 'content' | 'editedAt' | 'deletedAt' | 'pinnedAt' | 'mentionIds' | 'replyCount'>
 
 /** A channel whose row this transaction holds: the only place but the send and append statements to number anything. */
 export type LockedChannel = {
@@ -18,7 +24,7 @@ export type LockedChannel = {
   touchMessage(
     messageId: string,
     kind: Exclude<MessageChangeKind, 'CREATED'>,
-    set: Partial<Pick<MessageRow, 'content' | 'editedAt' | 'deletedAt' | 'pinnedAt' | 'mentionIds' | 'replyCount'>>,
+    set: Partial<TouchedParts>,
   ): Promise<MessageRow>
   /** Lets somebody in, with the read position at the end; somebody who was here before comes back. */
   admit(userId: string, role: MemberRow['role']): Promise<MemberRow>
@@ -79,6 +85,19 @@ export function lockedChannel(tx: Transaction, row: ChannelRow) {
     return compareSnowflakes(proposed, head.lastId) > 0 ? proposed : (BigInt(head.lastId) + 1n).toString()
   }
 
+  /** Writes anew what a message says, and with it what it is found by. */
+  async function rewrite(messageId: string, said: Omit<Partial<TouchedParts>, 'replyCount' | 'pinnedAt'>) {
+    const { content, mentionIds } = said
+    await tx.orm
+      .update(messages)
+      .set({
+        ...said,
+        ...(content === undefined ? {} : { terms: nullIfEmpty(searchTerms(content)) }),
+        ...(mentionIds === undefined ? {} : { mentionIds: nullIfEmpty(mentionIds) }),
+      })
+      .where(and(eq(messages.channelId, row.id), eq(messages.id, messageId)))
+  }
+
   async function touchMember(userId: string, set: Partial<MemberRow>): Promise<MemberRow> {
     const change = ++head.lastChange
     const [member] = await tx.orm.update(members).set({ ...set, change }).where(isMember(userId)).returning()
@@ -95,31 +114,33 @@ export function lockedChannel(tx: Transaction, row: ChannelRow) {
       const change = ++head.lastChange
       const seq = ++head.lastSeq
       head.firstSeq ||= seq
-      head.lastId = await nextId()
-      const [message] = await tx.orm
-        .insert(messages)
-        .values({ channelId: row.id, id: head.lastId, seq, change, version: change, kind, authorId, content })
-        .returning()
+      const id = await nextId()
+      const bucket = bucketOf(id)
+      if (seq === 1 || bucket > bucketOf(head.lastId)) {
+        await tx.orm.insert(channelBuckets).values({ channelId: row.id, firstSeq: seq, firstChange: change, bucket })
+      }
+      head.lastId = id
+      await tx.orm.insert(messages).values({ channelId: row.id, id, seq, change, kind, authorId, content })
       await tx.orm
         .update(members)
         .set({ lastReadSeq: sql`greatest(${members.lastReadSeq}, ${seq}::int)` })
         .where(isMember(authorId))
-      record({ type: 'message', kind: 'CREATED', message: message! }, change)
-      return message!
+      const message = (await readMessage(tx, { channelId: row.id, messageId: id }))!
+      record({ type: 'message', kind: 'CREATED', message }, change)
+      return message
     },
 
     async touchMessage(messageId, kind, set) {
       const change = ++head.lastChange
-      const [message] = await tx.orm
-        .update(messages)
-        .set({ ...set, version: change })
-        .where(and(eq(messages.channelId, row.id), eq(messages.id, messageId)))
-        .returning()
-      if (message === undefined) throw new Error('Touched a message that does not exist')
+      const { replyCount, pinnedAt, ...said } = set
+      if (Object.keys(said).length > 0) await rewrite(messageId, said)
+      const beside = { change, kind, ...(replyCount === undefined ? {} : { replyCount }), ...(pinnedAt === undefined ? {} : { pinnedAt }) }
       await tx.orm
         .insert(messageChanges)
-        .values({ channelId: row.id, messageId, change, kind })
-        .onConflictDoUpdate({ target: [messageChanges.channelId, messageChanges.messageId], set: { change, kind } })
+        .values({ channelId: row.id, messageId, ...beside })
+        .onConflictDoUpdate({ target: [messageChanges.channelId, messageChanges.messageId], set: beside })
+      const message = await readMessage(tx, { channelId: row.id, messageId })
+      if (message === null) throw new Error('Touched a message that does not exist')
       record({ type: 'message', kind, message }, change)
       return message
     },
@@ -176,5 +197,7 @@ export function lockedChannel(tx: Transaction, row: ChannelRow) {
     },
   }
 }
+
+const nullIfEmpty = <T>(list: T[]): T[] | null => (list.length === 0 ? null : list)
 
 type MessageChange = { type: 'message'; kind: MessageChangeKind; message: MessageRow }

@@ -1,21 +1,26 @@
 import type { Database } from '../../drizzle/connection.ts'
 import { pagesOf } from '../lib/sql.ts'
-import { type MessageRow, type RawMessage, toMessageRow } from './rows.ts'
+import { bucketOf, rangeOf } from './bucket-time.ts'
+import { bucketsOf, inRanges, rangesOf, type Span, spanOfIds } from './buckets.ts'
+import { messageColumns, type MessageRow, type RawMessage, toMessageRow } from './rows.ts'
+
+export type { Span } from './buckets.ts'
 
 /** Bytes of content in one page, beyond which it is cut short: two of the largest messages still fit. */
 const maxPageBytes = 1_000_000
 
-/** A span of seqs, both ends included. Seqs have no holes, so a span is as many messages as it is long. */
-export type Span = { from: number; to: number }
-
 /** Where a page that must be cut short keeps what it has: at its start, at its end, or around one seq. */
 export type Anchor = 'start' | 'end' | number
 
+/** A span of seqs. They have no holes, so a span is as many messages as it is long. */
 export type SpanRequest = { channelId: string; span: Span; anchor: Anchor }
+
+/** A message is known by where it is and which it is. */
+export type MessageKey = { channelId: string; messageId: string }
 
 /**
  * The messages of a span in order, fewer where they would be too many bytes, but at least one. It is one range of one
- * index, wherever in the channel it lies.
+ * index in each bucket that holds some of them, wherever in the channel it lies.
  */
 export async function readSpan(
   database: Database,
@@ -24,17 +29,19 @@ export async function readSpan(
   anchor: Anchor,
 ): Promise<MessageRow[]> {
   if (span.to < span.from) return []
+  const [buckets] = await bucketsOf(database, [{ channelId, span }])
+  const ranges = rangesOf(buckets!)
+  if (ranges.length === 0) return []
   const rows = await database.run<RawMessage>(
-    `/* page */ select * from (
-       select *,
-              sum(octet_length(content)) over nearest as bytes,
-              row_number() over nearest as place
-       from messages where channel_id = $1 and seq between $2 and $3
+    `/* page */ select ${messageColumns} from (
+       select *, sum(octet_length(content)) over nearest as bytes, row_number() over nearest as place
+       from messages m
+       where channel_id = $1 and seq between $2 and $3 and ${inRanges(ranges.length, 5)}
        window nearest as (order by abs(seq - $4::int), seq)
-     ) page
+     ) m
      where bytes <= ${maxPageBytes} or place = 1
      order by seq`,
-    [channelId, span.from, span.to, centreOf(span, anchor)],
+    [channelId, span.from, span.to, centreOf(span, anchor), ...ranges.flatMap(({ low, high }) => [low, high])],
   )
   return rows.map(toMessageRow)
 }
@@ -46,35 +53,90 @@ const centreOf = (span: Span, anchor: Anchor) => (anchor === 'start' ? span.from
  * the bytes of one page.
  */
 export async function readSpans(database: Database, requests: readonly SpanRequest[]): Promise<MessageRow[][]> {
+  const buckets = await bucketsOf(database, requests)
+  const wanted = requests.flatMap((request, nth) =>
+    rangesOf(buckets[nth]!).map((range) => ({ ...request, ...range, nth: nth + 1 })),
+  )
+  if (wanted.length === 0) return requests.map(() => [])
+  const ranges = rangesOf([...new Set(buckets.flat())].toSorted((one, other) => one - other))
   const rows = await database.run<RawMessage & { nth: number }>(
-    `/* pages */ select wanted.nth::int, page.*
-     from unnest($1::bigint[], $2::int[], $3::int[], $4::int[])
-       with ordinality as wanted (channel_id, low, high, centre, nth)
-     cross join lateral (
-       select *,
-              sum(octet_length(content)) over nearest as bytes,
+    `/* pages */ select nth::int, ${messageColumns} from (
+       select m.*, w.nth,
+              sum(octet_length(m.content)) over nearest as bytes,
               row_number() over nearest as place
-       from messages where channel_id = wanted.channel_id and seq between wanted.low and wanted.high
-       window nearest as (order by abs(seq - wanted.centre), seq)
-     ) page
-     where bytes <= $5::int or place = 1
-     order by wanted.nth, seq`,
+       from unnest($1::bigint[], $2::int[], $3::int[], $4::int[], $5::int[], $6::bigint[], $7::bigint[])
+         as w (channel_id, nth, low, high, centre, low_id, high_id)
+       join messages m on m.channel_id = w.channel_id and m.seq between w.low and w.high
+         and m.id >= w.low_id and m.id < w.high_id
+       where m.channel_id = any ($1::bigint[]) and ${inRanges(ranges.length, 9)}
+       window nearest as (partition by m.channel_id, w.nth order by abs(m.seq - w.centre), m.seq)
+     ) m
+     where bytes <= $8::int or place = 1
+     order by nth, seq`,
     [
-      requests.map((request) => request.channelId),
-      requests.map(({ span }) => span.from),
-      requests.map(({ span }) => span.to),
-      requests.map(({ span, anchor }) => centreOf(span, anchor)),
+      wanted.map((each) => each.channelId),
+      wanted.map((each) => each.nth),
+      wanted.map(({ span }) => span.from),
+      wanted.map(({ span }) => span.to),
+      wanted.map(({ span, anchor }) => centreOf(span, anchor)),
+      wanted.map((each) => each.low),
+      wanted.map((each) => each.high),
       Math.floor(maxPageBytes / requests.length),
+      ...ranges.flatMap(({ low, high }) => [low, high]),
     ],
   )
   return pagesOf(requests, rows, toMessageRow)
 }
 
-/** The seq of the first message at or after a moment (as the lowest Snowflake of it); null where there is none. */
-export async function seqAt(database: Database, channelId: string, snowflake: string): Promise<number | null> {
-  const [row] = await database.run<{ seq: number }>(
-    'select seq from messages where channel_id = $1 and id >= $2 order by id limit 1',
-    [channelId, snowflake],
+/** These messages, in no order; those that do not exist are left out. */
+export async function readMessages(
+  database: Pick<Database, 'run'>,
+  keys: readonly MessageKey[],
+): Promise<MessageRow[]> {
+  if (keys.length === 0) return []
+  const rows = await database.run<RawMessage>(
+    `/* messages by id */ select ${messageColumns}
+     from unnest($1::bigint[], $2::bigint[]) as w (channel_id, message_id)
+     join messages m on m.channel_id = w.channel_id and m.id = w.message_id
+     where m.channel_id = any ($1::bigint[]) and m.id between $3 and $4`,
+    [...messageArrays(keys), ...spanOfIds(keys.map((key) => key.messageId))],
   )
-  return row?.seq ?? null
+  return rows.map(toMessageRow)
+}
+
+/** One message; null where there is none. */
+export async function readMessage(
+  database: Pick<Database, 'run'>,
+  { channelId, messageId }: MessageKey,
+): Promise<MessageRow | null> {
+  const [row] = await database.run<RawMessage>(
+    `/* message */ select ${messageColumns} from messages m where m.channel_id = $1 and m.id = $2`,
+    [channelId, messageId],
+  )
+  return row === undefined ? null : toMessageRow(row)
+}
+
+/** Keys as the first two parameters of a statement. */
+export const messageArrays = (keys: readonly MessageKey[]): [string[], string[]] => [
+  keys.map((key) => key.channelId),
+  keys.map((key) => key.messageId),
+]
+
+/**
+ * The seq of the first message at or after a moment (as the lowest Snowflake of it); null where there is none. It looks
+ * into one bucket.
+ */
+export async function seqAt(database: Database, channelId: string, snowflake: string): Promise<number | null> {
+  const bucket = bucketOf(snowflake)
+  const [first, second] = await database.run<{ bucket: number; first_seq: number }>(
+    `/* buckets from */ select bucket, first_seq from channel_buckets
+     where channel_id = $1 and bucket >= $2 order by first_seq limit 2`,
+    [channelId, bucket],
+  )
+  if (first === undefined || first.bucket > bucket) return first?.first_seq ?? null
+  const [row] = await database.run<{ seq: number }>(
+    '/* seq at */ select seq from messages where channel_id = $1 and id >= $2 and id < $3 order by id limit 1',
+    [channelId, snowflake, rangeOf(bucket).high],
+  )
+  return row?.seq ?? second?.first_seq ?? null
 }

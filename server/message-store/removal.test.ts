@@ -10,8 +10,10 @@ import {
   SendMessageDocument,
 } from '../../client-sdk/index.ts'
 import { history, newChannel, say } from '../../schema/testing/operations.ts'
+import { parseGlobalId } from '../lib/global-id.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../testing/test-app.ts'
 import { channelSnowflake } from '../testing/watch-changes.ts'
+import { hashOf } from './send.ts'
 
 let app: TestApp
 let second: Replica
@@ -89,7 +91,8 @@ test('whatever was on its way when its author was put out is refused, and nothin
   expect(await Promise.all(late)).toEqual(late.map(() => 'FORBIDDEN'))
   const messages = await history(alice, channelId)
   expect(messages.map(({ content, reactions, pinnedAt }) => [content, reactions, pinnedAt])).toEqual([['before', [], null], ['', [], null]])
-  const keys = await app.app.database.run('select from send_keys where key = $1', ['late'])
+  const { userId: author } = parseGlobalId(bob.id) as { userId: string }
+  const keys = await app.app.database.run('select from send_keys where key_hash = $1', [hashOf(`${author} late`)])
   expect(keys).toEqual([])
 })
 

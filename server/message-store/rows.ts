@@ -4,42 +4,62 @@ export type ChannelRow = typeof channels.$inferSelect
 export type ChannelKind = ChannelRow['kind']
 export type MemberRow = typeof members.$inferSelect
 export type MemberRole = MemberRow['role']
-export type MessageRow = typeof messages.$inferSelect
-export type MessageKind = MessageRow['kind']
+export type MessageKind = (typeof messages.$inferSelect)['kind']
 
-/** A row of `messages` as Postgres names its columns. */
+/** A message in its latest state, with what happened to it since it was created. */
+export type MessageRow = Omit<typeof messages.$inferSelect, 'mentionIds' | 'terms'> & {
+  mentionIds: string[]
+  /** The change that last touched it. */
+  version: number
+  replyCount: number
+  pinnedAt: Date | null
+}
+
+/** A message as statements give it that select `messageColumns`. */
 export type RawMessage = {
   channel_id: string
   id: string
+  author_id: string
+  reply_to_id: string | null
   seq: number
   change: number
-  version: number
-  kind: MessageKind
-  author_id: string
-  content: string
-  reply_to_id: string | null
-  reply_count: number
-  mention_ids: string[]
   edited_at: Date | null
   deleted_at: Date | null
-  pinned_at: Date | null
+  kind: MessageKind
+  content: string
+  mention_ids: string[] | null
+  /** What happened to it since: the newest change, its replies, and when it was pinned. */
+  touched: [change: number, replyCount: number, pinnedAt: string | null] | null
 }
+
+/** A message `m` as it was written. */
+const writtenColumns = `m.channel_id, m.id, m.author_id, m.reply_to_id, m.seq, m.change, m.edited_at, m.deleted_at, m.kind,
+  m.content, m.mention_ids`
+
+/**
+ * What makes a RawMessage of a message `m`. What happened to it is looked up for each, as there are few: a join would
+ * leave it to the planner, which does not know that, and reads the whole table once.
+ */
+export const messageColumns = `${writtenColumns}, (
+    select json_build_array(t.change, t.reply_count, t.pinned_at) from message_changes t
+    where t.channel_id = m.channel_id and t.message_id = m.id
+  ) as touched`
 
 export const toMessageRow = (raw: RawMessage): MessageRow => ({
   channelId: raw.channel_id,
   id: raw.id,
+  authorId: raw.author_id,
+  replyToId: raw.reply_to_id,
   seq: raw.seq,
   change: raw.change,
-  version: raw.version,
-  kind: raw.kind,
-  authorId: raw.author_id,
-  content: raw.content,
-  replyToId: raw.reply_to_id,
-  replyCount: raw.reply_count,
-  mentionIds: raw.mention_ids,
   editedAt: raw.edited_at,
   deletedAt: raw.deleted_at,
-  pinnedAt: raw.pinned_at,
+  kind: raw.kind,
+  content: raw.content,
+  mentionIds: raw.mention_ids ?? [],
+  version: raw.touched?.[0] ?? raw.change,
+  replyCount: raw.touched?.[1] ?? 0,
+  pinnedAt: raw.touched?.[2] == null ? null : new Date(raw.touched[2]),
 })
 
 /** A row of `members` as Postgres names its columns. */

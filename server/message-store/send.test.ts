@@ -10,6 +10,7 @@ import {
 } from '../../client-sdk/index.ts'
 import { history, newChannel, say } from '../../schema/testing/operations.ts'
 import { createRandom } from '../testing/random.ts'
+import { storedMessages } from '../testing/stored-messages.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../testing/test-app.ts'
 import { channelSnowflake, watchChanges } from '../testing/watch-changes.ts'
 import { compareSnowflakes } from './snowflake.ts'
@@ -35,7 +36,7 @@ const upTo = (count: number) => Array.from({ length: count }, (_, nth) => nth + 
 /** The channel's messages as they are stored, by seq. */
 const stored = () =>
   app.app.database.run<{ id: string; seq: number; change: number; version: number; content: string }>(
-    'select id, seq, change, version, content from messages where channel_id = $1 order by seq',
+    `select id, seq, change, version, content from ${storedMessages} where channel_id = $1 order by seq`,
     [channelSnowflake(channelId)],
   )
 
@@ -93,7 +94,7 @@ test('sends, replies, people who come and go, roles and names on two replicas ta
   const replies = answers.filter((message) => message.replyTo?.id === root.id).length
   expect((await history(alice, channelId, 100)).length).toBe(100)
   const [stillRoot] = await app.app.database.run<{ reply_count: number }>(
-    'select reply_count from messages where channel_id = $1 and seq = $2',
+    `select reply_count from ${storedMessages} where channel_id = $1 and seq = $2`,
     [channelSnowflake(channelId), root.seq],
   )
   expect(stillRoot!.reply_count).toBe(replies)

@@ -24,8 +24,8 @@ type Answer<Result> = { data?: Result | null; errors?: readonly unknown[] }
 
 /** Subscribes in somebody's name, on a replica. `onEvent` is called with each event as it comes. */
 export function listen<Result, Variables>(
-  replica: Replica,
-  person: Person,
+  replica: Pick<Replica, 'url'>,
+  person: Pick<Person, 'token'>,
   document: TypedDocument<Result, Variables>,
   variables: Variables,
   onEvent: (event: Result) => void = () => {},

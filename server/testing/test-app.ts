@@ -10,6 +10,7 @@ import { readConfig } from '../config.ts'
 import { unavailable } from '../errors.ts'
 import { serveApp } from '../http-app.ts'
 import type { HttpServer } from '../http/server.ts'
+import { ensureBuckets } from '../message-store/partitions.ts'
 import { createLog, type Log } from '../observability/log.ts'
 import { createMetrics, type Metrics } from '../observability/metrics.ts'
 import { measureStatements } from '../observability/statements.ts'
@@ -81,6 +82,7 @@ async function startReplica(databaseUrl: string, env: Record<string, string>): P
     },
   })
   await migrate(database)
+  await ensureBuckets(database)
   const store = { database, secrets: { jwtSecret }, close: () => database.close() }
   const surroundings = { config, log, metrics }
   const app = await createApp(surroundings, store)
