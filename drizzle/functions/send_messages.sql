@@ -64,8 +64,9 @@ BEGIN
   IF NOT FOUND THEN
     RETURN;
   END IF;
+  -- Who made the proposal stays in it, so that two with wrong clocks do not come to propose the same.
   next_id := greatest(
-    least(greatest(proposed_id, (clock - clock_slack_ms) << 22), (clock + clock_slack_ms) << 22),
+    least(greatest(proposed_id >> 22, clock - clock_slack_ms), clock + clock_slack_ms) << 22 | (proposed_id & 4194303),
     old_id + 1
   );
 

@@ -69,7 +69,7 @@ export function createSendBatcher(options: {
         options.database,
         channelId,
         batch[0]!.membershipVersion,
-        options.snowflakes.next(),
+        options.snowflakes.next(batch.length),
         batch.map((waiting) => waiting.send),
       )
       if (result.moved) {

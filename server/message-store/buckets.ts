@@ -23,9 +23,11 @@ export async function bucketsOf(
     `/* buckets */ select w.nth::int, b.bucket
      from unnest($1::bigint[], $2::int[], $3::int[]) with ordinality as w (channel_id, low, high, nth)
      join channel_buckets b on b.channel_id = w.channel_id and b.first_seq <= w.high
-       and b.first_seq >= coalesce((
-         select max(first_seq) from channel_buckets c where c.channel_id = w.channel_id and c.first_seq <= w.low
-       ), 0)
+     where b.channel_id = any ($1::bigint[]) and not exists (
+       select from channel_buckets later
+       where later.channel_id = b.channel_id and later.channel_id = any ($1::bigint[])
+         and later.first_seq > b.first_seq and later.first_seq <= w.low
+     )
      order by w.nth, b.first_seq`,
     [spans.map((each) => each.channelId), spans.map(({ span }) => span.from), spans.map(({ span }) => span.to)],
   )

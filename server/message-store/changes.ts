@@ -113,7 +113,7 @@ const changesSinceStatement = (ranges: number) => `/* changes since */
     from messages m
     where m.channel_id = $1 and m.change > $2 and m.seq between $5 and $6 and ${inRanges(ranges, 8)}
       and m.change >= coalesce((
-        select t.change from message_changes t where t.channel_id = m.channel_id and t.message_id = m.id
+        select t.change from message_changes t where t.channel_id = $1 and t.message_id = m.id
       ), 0)
     order by m.seq limit $3 + 1
   ), touched as (

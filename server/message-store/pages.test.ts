@@ -66,7 +66,7 @@ test('a page is read alike at both ends and in the middle of a long channel, and
   }
   for (const { shape, buffers } of plans) {
     expect(shape).toEqual(plans[0]!.shape)
-    expect(shape).toContain('Index Scan messages_seq')
+    expect(shape).toEqual(expect.arrayContaining([expect.stringMatching(/^Index Scan messages_\d+_\d+_channel_id_seq_idx$/)]))
     // Fifty rows lie on a page or two, and the index is three deep.
     expect(buffers).toBeLessThan(20)
   }

@@ -2,7 +2,7 @@ import type { Database } from '../../drizzle/connection.ts'
 import { pagesOf } from '../lib/sql.ts'
 import { bucketOf, rangeOf } from './bucket-time.ts'
 import { bucketsOf, inRanges, rangesOf, type Span, spanOfIds } from './buckets.ts'
-import { messageColumns, type MessageRow, type RawMessage, toMessageRow } from './rows.ts'
+import { messageColumns, messageColumnsOfMany, type MessageRow, type RawMessage, toMessageRow } from './rows.ts'
 
 export type { Span } from './buckets.ts'
 
@@ -60,7 +60,7 @@ export async function readSpans(database: Database, requests: readonly SpanReque
   if (wanted.length === 0) return requests.map(() => [])
   const ranges = rangesOf([...new Set(buckets.flat())].toSorted((one, other) => one - other))
   const rows = await database.run<RawMessage & { nth: number }>(
-    `/* pages */ select nth::int, ${messageColumns} from (
+    `/* pages */ select nth::int, ${messageColumnsOfMany} from (
        select m.*, w.nth,
               sum(octet_length(m.content)) over nearest as bytes,
               row_number() over nearest as place
@@ -95,7 +95,7 @@ export async function readMessages(
 ): Promise<MessageRow[]> {
   if (keys.length === 0) return []
   const rows = await database.run<RawMessage>(
-    `/* messages by id */ select ${messageColumns}
+    `/* messages by id */ select ${messageColumnsOfMany}
      from unnest($1::bigint[], $2::bigint[]) as w (channel_id, message_id)
      join messages m on m.channel_id = w.channel_id and m.id = w.message_id
      where m.channel_id = any ($1::bigint[]) and m.id between $3 and $4`,

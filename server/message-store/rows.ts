@@ -37,13 +37,21 @@ const writtenColumns = `m.channel_id, m.id, m.author_id, m.reply_to_id, m.seq, m
   m.content, m.mention_ids`
 
 /**
- * What makes a RawMessage of a message `m`. What happened to it is looked up for each, as there are few: a join would
- * leave it to the planner, which does not know that, and reads the whole table once.
+ * What makes a RawMessage of a message `m` of the channel `$1`. What happened to it is looked up for each, as there are
+ * few: a join would leave it to the planner, which does not know that, and reads the whole table once. The channel is
+ * named once more, so that a statement about one channel needs nothing but the machine that the channel is on.
  */
-export const messageColumns = `${writtenColumns}, (
+export const messageColumns = touchedColumns('t.channel_id = $1')
+
+/** The same of messages of several channels, which `$1` is an array of. */
+export const messageColumnsOfMany = touchedColumns('t.channel_id = m.channel_id and t.channel_id = any ($1::bigint[])')
+
+function touchedColumns(isInChannel: string): string {
+  return `${writtenColumns}, (
     select json_build_array(t.change, t.reply_count, t.pinned_at) from message_changes t
-    where t.channel_id = m.channel_id and t.message_id = m.id
+    where ${isInChannel} and t.message_id = m.id
   ) as touched`
+}
 
 export const toMessageRow = (raw: RawMessage): MessageRow => ({
   channelId: raw.channel_id,

@@ -23,8 +23,11 @@ export const compareSnowflakes = (a: string, b: string): number =>
   a.length === b.length ? (a < b ? -1 : a > b ? 1 : 0) : a.length - b.length
 
 export type SnowflakeSource = {
-  /** The next Snowflake: greater than all that this source has given before, also when the clock jumps back. */
-  next(): string
+  /**
+   * The next Snowflake, and with it as many after it as are asked for (4,096 at the most): greater than all that this
+   * source has given before, also when the clock jumps back.
+   */
+  next(count?: number): string
 }
 
 /**
@@ -34,12 +37,14 @@ export type SnowflakeSource = {
 export function createSnowflakes(worker: () => number, now: () => number = Date.now): SnowflakeSource {
   let last = 0n
   return {
-    next() {
+    next(count = 1) {
+      const more = BigInt(count - 1)
       const proposed = (BigInt(now() - snowflakeEpoch) << timeShift) | (BigInt(worker()) << workerShift)
-      if (proposed > last) last = proposed
-      else if ((last & sequenceMask) < sequenceMask) last += 1n
-      else last = ((last >> timeShift) + 1n) << timeShift | (BigInt(worker()) << workerShift)
-      return last.toString()
+      const isRoom = (last & sequenceMask) + 1n + more <= sequenceMask
+      const afterLast = isRoom ? last + 1n : (((last >> timeShift) + 1n) << timeShift) | (BigInt(worker()) << workerShift)
+      const first = proposed > last ? proposed : afterLast
+      last = first + more
+      return first.toString()
     },
   }
 }
