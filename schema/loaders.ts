@@ -7,7 +7,7 @@ import type { ReactionSummary } from '../server/domain/reactions.ts'
 import type { RepliesRequest, ThreadState } from '../server/domain/threads.ts'
 import type { UserRow } from '../server/domain/users.ts'
 import { unauthenticated } from '../server/errors.ts'
-import type { SpanRequest } from '../server/message-store/pages.ts'
+import type { PageRequest } from '../server/message-store/replica-reads.ts'
 import type { ChannelRow, MemberRow, MessageRow } from '../server/message-store/rows.ts'
 import type { Services } from '../server/services.ts'
 import type { Viewer } from '../server/viewer.ts'
@@ -53,7 +53,7 @@ export function createLoaders(services: Services) {
       { cacheKeyFn: messageKey },
     ),
     members: pages<MembersRequest, MemberRow>(services.members.list),
-    messages: pages<SpanRequest, MessageRow>(services.history.spans),
+    messages: pages<PageRequest, MessageRow>(services.history.spans),
     pins: pages<PinsRequest, MessageRow>(services.pins.list),
     replies: pages<RepliesRequest, MessageRow>(services.threads.replies),
   }

@@ -16,6 +16,7 @@ import { startEmbeddedPostgres } from './lib/embedded-postgres.ts'
 import { loadSecrets } from './lib/secrets.ts'
 import { createSendBatcher } from './message-store/batcher.ts'
 import { ensureBuckets } from './message-store/partitions.ts'
+import { createReplicaReads, type PageReader, primaryReads } from './message-store/replica-reads.ts'
 import { createSnowflakes } from './message-store/snowflake.ts'
 import { leaseWorker } from './message-store/worker-lease.ts'
 import type { Log } from './observability/log.ts'
@@ -28,6 +29,8 @@ import { explainStoreFailure } from './start-error.ts'
 /** What every process stands on: the store, and what starts and stops with it. */
 export type Store = {
   database: Database
+  /** A read replica of it; null where there is none. */
+  replica: Database | null
   secrets: { jwtSecret: string }
   close(): Promise<void>
 }
@@ -61,7 +64,9 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
     unavailable,
     around: measureStatements(metrics),
   })
+  const replica = config.database.replicaUrl === null ? null : openReplica(config.database.replicaUrl, { config, metrics })
   const close = async () => {
+    await replica?.close()
     await database.close()
     await embedded?.stop()
   }
@@ -70,12 +75,24 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
     const ran = await migrateAt(url)
     await ensureBuckets(database)
     if (ran.length > 0) log.info({ migrations: ran.length }, 'database migrated')
-    return { database, secrets, close }
+    return { database, replica, secrets, close }
   } catch (error) {
     await close()
     return rethrow(error)
   }
 }
+
+/** A page that the replica does not give in this time is read on the primary. Milliseconds. */
+const replicaDeadlineMs = 1_000
+
+const openReplica = (url: string, { config, metrics }: Pick<Surroundings, 'config' | 'metrics'>) =>
+  openDatabase({
+    url,
+    poolSize: config.database.poolSize,
+    deadlineMs: replicaDeadlineMs,
+    unavailable,
+    around: measureStatements(metrics),
+  })
 
 function rethrow(error: unknown): never {
   throw explainStoreFailure(error)
@@ -126,13 +143,18 @@ export async function createApp({ config, log, metrics }: Surroundings, store: S
     },
     onBatch: (size) => metrics.sendBatchSize.observe(size),
   })
+  const { replica } = store
+  const readPage: PageReader =
+    replica === null
+      ? primaryReads(database)
+      : createReplicaReads({ primary: database, replica, onRead: (outcome) => metrics.replicaReads.inc({ outcome }) })
   const { provider } = config.auth
   const tokens =
     provider === null
       ? createAccessTokens({ secret: store.secrets.jwtSecret, minutes: config.auth.accessTokenMinutes })
       : createExternalTokens({ ...provider, audience: config.auth.providerAudience })
   const services = createServices(
-    { database, snowflakes, sends, announce, limits: { groupMembers: config.limits.groupMaxMembers } },
+    { database, snowflakes, sends, announce, readPage, limits: { groupMembers: config.limits.groupMaxMembers } },
     { tokens, refreshDays: config.auth.refreshTokenDays, external: provider !== null },
   )
 

@@ -61,6 +61,12 @@ export const settings = {
     serviceUrl('postgres', 'postgresql'),
     { example: 'postgres://maru:…@db.example.org:5432/maru', secret: true },
   ),
+  DATABASE_REPLICA_URL: optional(
+    'everything on the primary',
+    'A read replica of `DATABASE_URL`. History is read there, wherever it is up to date.',
+    serviceUrl('postgres', 'postgresql'),
+    { example: 'postgres://maru:…@db-replica.example.org:5432/maru', secret: true },
+  ),
   // At least two: a transaction holds a connection of its own, and statements beside it need another.
   DATABASE_POOL_SIZE: withDefault('10', 'Connections of each process to the database.', wholeNumber(2, 1_000)),
   REDIS_URL: optional(
@@ -149,6 +155,11 @@ const needs: readonly Need<keyof typeof settings>[] = [
     because: 'tokens of another issuer are checked against its key set and its name',
   },
   {
+    given: ['DATABASE_REPLICA_URL'],
+    needed: ['DATABASE_URL'],
+    because: 'the embedded database has no replicas',
+  },
+  {
     given: ['DATABASE_URL'],
     needed: ['JWT_SECRET'],
     because: 'every replica on a database must sign and check tokens with the same secret',
@@ -207,6 +218,8 @@ function arrange(values: ValuesOf<typeof settings>) {
     database: Object.freeze({
       /** Null for the embedded one. */
       url: values.DATABASE_URL,
+      /** Null where there is none. */
+      replicaUrl: values.DATABASE_REPLICA_URL,
       poolSize: values.DATABASE_POOL_SIZE,
     }),
     /** Null for the bus inside the process. */

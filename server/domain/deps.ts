@@ -1,5 +1,6 @@
 import type { Database } from '../../drizzle/connection.ts'
 import type { SendBatcher } from '../message-store/batcher.ts'
+import type { PageReader } from '../message-store/replica-reads.ts'
 import type { SnowflakeSource } from '../message-store/snowflake.ts'
 import type { Announcer } from './announcer.ts'
 
@@ -9,6 +10,8 @@ export type Deps = {
   snowflakes: SnowflakeSource
   sends: SendBatcher
   announce: Announcer
+  /** Reads pages of history, wherever that is cheapest. */
+  readPage: PageReader
   limits: Limits
 }
 

@@ -1,5 +1,6 @@
 import { badInput, notFound } from '../errors.ts'
-import { type Anchor, type MessageKey, readMessage, readSpan, readSpans, seqAt, type Span, type SpanRequest } from '../message-store/pages.ts'
+import { type Anchor, type MessageKey, readMessage, readSpans, seqAt, type Span } from '../message-store/pages.ts'
+import type { PageReader, PageRequest as StorePageRequest } from '../message-store/replica-reads.ts'
 import type { ChannelRow, MessageRow } from '../message-store/rows.ts'
 import { snowflakeAt, snowflakeEpoch } from '../message-store/snowflake.ts'
 import type { Deps } from './deps.ts'
@@ -27,7 +28,7 @@ export type Page = { messages: MessageRow[]; hasPreviousPage: boolean; hasNextPa
 export type HistoryService = ReturnType<typeof createHistoryService>
 
 /** Pages of what was said. Permission is the caller's affair. */
-export function createHistoryService({ database }: Deps) {
+export function createHistoryService({ database, readPage }: Deps) {
   /** The seq that a window lies around; null where none was asked for. */
   async function findCentre(channel: ChannelRow, request: PageRequest): Promise<number | null> {
     if (request.around != null) {
@@ -51,7 +52,7 @@ export function createHistoryService({ database }: Deps) {
     async page(
       channel: ChannelRow,
       request: PageRequest,
-      read: (request: SpanRequest) => Promise<MessageRow[]>,
+      read: PageReader,
     ): Promise<Page> {
       checkRequest(request)
       const size = checkSize(request.first, 'first') ?? checkSize(request.last, 'last') ?? defaultPageSize
@@ -61,7 +62,8 @@ export function createHistoryService({ database }: Deps) {
       }
       const centre = await findCentre(channel, request)
       const { span, anchor } = cut(bounds, size, centre, request.first != null || request.afterSeq != null)
-      const found = span.to < span.from ? [] : await read({ channelId: channel.id, span, anchor })
+      const wanted = { channelId: channel.id, span, anchor, change: channel.lastChange }
+      const found = span.to < span.from ? [] : await read(wanted)
       const [oldest, newest] = [found[0], found.at(-1)]
       return {
         messages: found,
@@ -71,10 +73,10 @@ export function createHistoryService({ database }: Deps) {
     },
 
     /** Reads spans, one for each request; of one channel, which is the rule, by the simplest statement there is. */
-    async spans(requests: readonly SpanRequest[]): Promise<MessageRow[][]> {
+    async spans(requests: readonly StorePageRequest[]): Promise<MessageRow[][]> {
       const [only, ...others] = requests
       return only !== undefined && others.length === 0
-        ? [await readSpan(database, only.channelId, only.span, only.anchor)]
+        ? [await readPage(only)]
         : readSpans(database, requests)
     },
   }

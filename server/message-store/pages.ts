@@ -28,12 +28,34 @@ export async function readSpan(
   span: Span,
   anchor: Anchor,
 ): Promise<MessageRow[]> {
-  if (span.to < span.from) return []
-  const [buckets] = await bucketsOf(database, [{ channelId, span }])
+  const { messages } = await readOn(database, database, { channelId, span, anchor })
+  return messages
+}
+
+/**
+ * The same, with the messages themselves read on a read replica. Null where that has not seen the channel come to
+ * `change`, so that it may lack something.
+ */
+export async function readSpanOnReplica(
+  { primary, replica }: { primary: Database; replica: Database },
+  request: SpanRequest,
+  change: number,
+): Promise<MessageRow[] | null> {
+  const { messages, reached } = await readOn(primary, replica, request)
+  return reached < change ? null : messages
+}
+
+/** Finds the buckets on one and reads on the other; `reached` is the change that the channel had come to there. */
+async function readOn(
+  primary: Database,
+  reader: Database,
+  { channelId, span, anchor }: SpanRequest,
+): Promise<{ messages: MessageRow[]; reached: number }> {
+  const [buckets] = span.to < span.from ? [[]] : await bucketsOf(primary, [{ channelId, span }])
   const ranges = rangesOf(buckets!)
-  if (ranges.length === 0) return []
-  const rows = await database.run<RawMessage>(
-    `/* page */ select ${messageColumns} from (
+  if (ranges.length === 0) return { messages: [], reached: 0 }
+  const rows = await reader.run<RawMessage & { reached: number }>(
+    `/* page */ select ${messageColumns}, (select c.last_change from channels c where c.id = $1) as reached from (
        select *, sum(octet_length(content)) over nearest as bytes, row_number() over nearest as place
        from messages m
        where channel_id = $1 and seq between $2 and $3 and ${inRanges(ranges.length, 5)}
@@ -43,7 +65,7 @@ export async function readSpan(
      order by seq`,
     [channelId, span.from, span.to, centreOf(span, anchor), ...ranges.flatMap(({ low, high }) => [low, high])],
   )
-  return rows.map(toMessageRow)
+  return { messages: rows.map(toMessageRow), reached: rows[0]?.reached ?? 0 }
 }
 
 const centreOf = (span: Span, anchor: Anchor) => (anchor === 'start' ? span.from : anchor === 'end' ? span.to : anchor)

@@ -79,6 +79,12 @@ export function createMetrics() {
       buckets: BATCH_SIZES,
     }),
 
+    replicaReads: new Counter({
+      registers,
+      name: 'maru_replica_reads_total',
+      help: 'Pages asked of the read replica: given by it, or by the primary as it was behind or had failed.',
+      labelNames: ['outcome'],
+    }),
     statementSeconds: new Histogram({
       registers,
       name: 'maru_store_statement_duration_seconds',

@@ -83,7 +83,9 @@ async function startReplica(databaseUrl: string, env: Record<string, string>): P
   })
   await migrate(database)
   await ensureBuckets(database)
-  const store = { database, secrets: { jwtSecret }, close: () => database.close() }
+  const { replicaUrl } = config.database
+  const replica = replicaUrl === null ? null : openDatabase({ url: replicaUrl, poolSize: 4, deadlineMs: 1_000, unavailable })
+  const store = { database, replica, secrets: { jwtSecret }, close: () => database.close() }
   const surroundings = { config, log, metrics }
   const app = await createApp(surroundings, store)
   const server = await serveApp(app, surroundings)
@@ -104,14 +106,20 @@ async function startReplica(databaseUrl: string, env: Record<string, string>): P
       for (const client of clients) client.close()
       await server.drain(1_000)
       await app.close()
+      await replica?.close()
       await database.close()
     },
   }
 }
 
 /** Starts a replica on an empty store, on the Postgres at DATABASE_URL if that is given. Stop it when the tests are done. */
-export async function startTestApp(env: Record<string, string> = {}): Promise<TestApp> {
-  const databaseUrl = await createTestDatabase(env.DATABASE_URL)
+export async function startTestApp(
+  given: Record<string, string> = {},
+  /** Settings that follow from the store's address. */
+  envFor: (databaseUrl: string) => Record<string, string> = () => ({}),
+): Promise<TestApp> {
+  const databaseUrl = await createTestDatabase(given.DATABASE_URL)
+  const env = { ...given, ...envFor(databaseUrl) }
   const first = await startReplica(databaseUrl, env)
   const others: Replica[] = []
   return {
