@@ -1,36 +1,30 @@
 /**
  * What somebody was told who reads on from a position, page by page, while the channel goes on changing. A message
  * that is touched before its page is read is not told where it was created but where it was touched last, as a later
- * page has it: this remembers enough to know that it is new then, too.
+ * page has it, and by then it may have been touched again: what it is now does not say whether it has been told.
  */
 export type CatchUp = {
-  /** Whether a message that stands on the page now being read has not been told on an earlier one, nor before. */
-  isNew(message: { change: number; version: number }): boolean
-  /** Ends a page: it went up to change `end`, and the channel stood at `head` when it was read. */
-  turn(end: number, head: number): void
+  /** Notes that a message is told, and says whether that is for the first time. */
+  tellsFirst(message: { change: number; seq: number }): boolean
 }
 
-/** Begins to read on after change `from`. */
+/** Seqs in one chunk of the memory: a bit each. */
+const chunkBits = 13
+
+/** Begins to read on after change `from`. It takes a bit for each message that was missed. */
 export function createCatchUp(from: number): CatchUp {
-  const pages: { end: number; head: number }[] = []
+  const chunks = new Map<number, Uint8Array>()
   return {
-    isNew({ change, version }) {
+    tellsFirst({ change, seq }) {
+      // Created before, and so it was told before.
       if (change <= from) return false
-      const own = pages[firstUpTo(pages, change)]
-      // Who was touched before the page that it would have stood on was read did not stand on it.
-      return own === undefined || version <= own.head
+      const nth = seq >> chunkBits
+      let chunk = chunks.get(nth)
+      if (chunk === undefined) chunks.set(nth, (chunk = new Uint8Array(1 << (chunkBits - 3))))
+      const [byte, bit] = [(seq >> 3) & (chunk.length - 1), 1 << (seq & 7)]
+      const isFirst = (chunk[byte]! & bit) === 0
+      chunk[byte]! |= bit
+      return isFirst
     },
-    turn: (end, head) => void pages.push({ end, head }),
   }
-}
-
-/** The first page that goes up to a change; pages only go further. Their number is that of all that was missed. */
-function firstUpTo(pages: readonly { end: number }[], change: number): number {
-  let [low, high] = [0, pages.length]
-  while (low < high) {
-    const middle = (low + high) >> 1
-    if (change <= pages[middle]!.end) high = middle
-    else low = middle + 1
-  }
-  return low
 }

@@ -207,7 +207,6 @@ export async function changesSince(
   const position = isWhole
     ? { change: Math.max(after.change, first.ceiling), seq: Math.max(seq, isOpen ? first.last_seq : span.to) }
     : { change: last?.change ?? after.change, seq }
-  catchUp.turn(position.change, first.last_change)
   return { changes, position, complete: isWhole && isOpen, member: first.member }
 }
 
@@ -231,7 +230,7 @@ function toChange(channelId: string, row: RawChange, change: number, seq: number
   }
   const message = toMessageRow(row)
   const last = message.deletedAt === null ? row.change_kind : 'DELETED'
-  if (!catchUp.isNew(message)) return { ...base, type: 'message', kind: last, message }
+  if (!catchUp.tellsFirst(message)) return { ...base, type: 'message', kind: last, message }
   // What the reader has never seen is new to it, whatever happened since.
   const touched = message.version > message.change ? { touched: last } : {}
   return { ...base, type: 'message', kind: 'CREATED', message, ...touched }

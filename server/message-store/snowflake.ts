@@ -32,7 +32,9 @@ export type SnowflakeSource = {
 
 /**
  * Makes Snowflakes for one worker. When more than 4,096 are asked for within a millisecond it borrows from the next
- * one rather than wait.
+ * one rather than wait. Of one millisecond and worker there is only one of each; the store moves what it is proposed
+ * where the clock is wrong or the channel's newest is greater, so that ids are unique within a channel, and only nearly
+ * so beyond it: whoever names a message names its channel.
  */
 export function createSnowflakes(worker: () => number, now: () => number = Date.now): SnowflakeSource {
   let last = 0n
