@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { bigint, integer, pgTable, text } from 'drizzle-orm/pg-core'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { unavailable } from '../server/errors.ts'
-import { createTestDatabase } from '../server/testing/test-app.ts'
+import { createEmptyDatabase } from '../server/testing/test-app.ts'
 import { type Database, openDatabase } from './connection.ts'
 
 const lists = pgTable('lists', {
@@ -13,7 +13,7 @@ const lists = pgTable('lists', {
 
 let database: Database
 beforeAll(async () => {
-  database = openDatabase({ url: await createTestDatabase(), poolSize: 1, unavailable })
+  database = openDatabase({ url: await createEmptyDatabase(), poolSize: 1, unavailable })
   await database.run('create table lists (words text[], counts int[], ids bigint[])', [])
 })
 afterAll(() => database.close())

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { MaruError, unavailable } from '../server/errors.ts'
-import { createTestDatabase } from '../server/testing/test-app.ts'
+import { createEmptyDatabase } from '../server/testing/test-app.ts'
 import { type Database, openDatabase } from './connection.ts'
 
 const poolSize = 4
 let database: Database
 let killer: Database
 beforeAll(async () => {
-  const url = await createTestDatabase()
+  const url = await createEmptyDatabase()
   database = openDatabase({ url, poolSize, unavailable })
   killer = openDatabase({ url, poolSize: 1, unavailable })
   await database.run('create table halves (tag text, half int)', [])

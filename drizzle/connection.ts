@@ -67,6 +67,13 @@ const serverGraceMs = 1_000
 /** How much later than that its answer may come. Where even the giving up is not heard of, the connection is dead. */
 const silenceMs = 2_000
 
+/**
+ * What each connection begins with. Planning the largest statements anew each time costs as much as running them, and
+ * every plan here serves any value. Citus, though, has to see the values, as they say which machine is asked.
+ */
+const greeting =
+  `select set_config('plan_cache_mode', 'force_generic_plan', false) where current_setting('citus.version', true) is null`
+
 /** Opens a pool on the database at `url`. Nothing is connected until the first statement. */
 export function openDatabase(options: DatabaseOptions): Database {
   const { unavailable } = options
@@ -79,13 +86,11 @@ export function openDatabase(options: DatabaseOptions): Database {
     open: createDrivers(options.url, {
       application_name: 'maru',
       TimeZone: 'UTC',
-      // Planning the largest statements anew each time costs as much as running them; every plan here serves any value.
-      plan_cache_mode: 'force_generic_plan',
       // The server gives up a little after the caller has, so that what nobody waits for does not hold its locks.
       statement_timeout: deadlineMs + serverGraceMs,
       // A process that freezes within a transaction must not hold its locks for longer than it may wait itself.
       idle_in_transaction_session_timeout: deadlineMs + serverGraceMs,
-    }),
+    }, greeting),
   })
 
   /** Promises what `start` comes to, for so long; then it calls what `start` has returned, and rejects. */
@@ -202,22 +207,28 @@ export function openDatabase(options: DatabaseOptions): Database {
       }),
     )
 
-  /** Runs statements on a connection until it is given back. `onLate` is called when one misses its deadline. */
-  function hold(connection: Connection, onLate = () => {}) {
-    let isOver = false
-    const runner: Runner = <T>(text: string, begin: Begin<T>) =>
+  /** Runs statements on a connection that is held. `onLate` is called when one misses its deadline. */
+  const on =
+    (connection: Connection, onLate = () => {}): Runner =>
+    <T>(text: string, begin: Begin<T>) =>
       around(text, () =>
         within<T>(deadlineMs, (resolve, reject) => {
-          // Somebody else may have the connection by now.
-          if (isOver) reject(new Error('This connection has been given back'))
-          else execute(connection, begin, resolve, reject)
+          execute(connection, begin, resolve, reject)
           return onLate
         }),
       )
+
+  /** What a holder is given. After `end()`, when somebody else may have the connection, it runs nothing more. */
+  function lend(runner: Runner) {
+    let isOver = false
+    const lent: Runner = async (text, begin) => {
+      if (isOver) throw new Error('This connection has been given back')
+      return runner(text, begin)
+    }
     const end = () => {
       isOver = true
     }
-    return { runner, run: runBy(runner), end }
+    return { run: runBy(lent), orm: ormBy(lent), end }
   }
 
   const runBy =
@@ -245,13 +256,14 @@ export function openDatabase(options: DatabaseOptions): Database {
 
     async transaction(work) {
       const connection = await take('begin')
-      const { runner, run, end } = hold(connection)
+      const runner = on(connection)
+      const { run, orm, end } = lend(runner)
       try {
-        const result = await work({ orm: ormBy(runner), run })
+        const result = await work({ orm, run })
+        end()
         const { command } = await runner('commit', (sql) => sql.unsafe('commit'))
         // So Postgres answers where a statement has failed, even if `work` did not mind.
         if (command === 'ROLLBACK') throw new Error('A statement had failed, and the transaction was rolled back')
-        end()
         pool.give(connection)
         return result
       } catch (error) {
@@ -264,10 +276,11 @@ export function openDatabase(options: DatabaseOptions): Database {
 
     async reserve(onLost = () => {}) {
       const connection = await take('select')
+      // Whatever it throws, the others are told.
       const mourn = () => queueMicrotask(onLost)
       connection.mourners.add(mourn)
       // Nobody would know which locks a late answer brings along.
-      const { run, end } = hold(connection, () => pool.discard(connection, new Error('deadline')))
+      const { run, end } = lend(on(connection, () => pool.discard(connection, new Error('deadline'))))
       let isReleased = false
       return {
         run,
@@ -276,7 +289,7 @@ export function openDatabase(options: DatabaseOptions): Database {
           isReleased = true
           end()
           connection.mourners.delete(mourn)
-          clean(connection, 'rollback; reset all; select pg_advisory_unlock_all()')
+          clean(connection, `rollback; reset all; ${greeting}; select pg_advisory_unlock_all()`)
         },
       }
     },

@@ -18,12 +18,13 @@ type Addresses = { host: string[]; port: number[]; path: string | false }
 const connectTimeout = 5
 
 /**
- * Makes drivers for the database at `url`, with these settings of the session. Where the URL names several hosts each
+ * Makes drivers for the database at `url`, with these settings of the session; `greeting` is what each runs first. Where the URL names several hosts each
  * driver tries them in turn, from the one that was good last. `onClose` is called when a connection has closed.
  */
 export function createDrivers(
   url: string,
   settings: Record<string, string | number>,
+  greeting: string,
 ): (onClose: (why: unknown) => void) => Driver {
   let preferred = 0
   return (onClose) => {
@@ -65,7 +66,7 @@ export function createDrivers(
       socket: openSocket,
     }
     const sql = postgres(url, options) as unknown as postgres.Sql
-    sql.unsafe('select').then(
+    sql.unsafe(greeting).then(
       () => {
         preferred = first + tried - 1
         resolve()

@@ -3,6 +3,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { readMigrationFiles } from 'drizzle-orm/migrator'
 import type { Database, Transaction } from './connection.ts'
+import { distributeAll, isDistributed } from './distribution.ts'
 
 const migrationsFolder = fileURLToPath(new URL('./migrations', import.meta.url))
 
@@ -12,14 +13,23 @@ const functionsFolder = fileURLToPath(new URL('./functions/', import.meta.url))
 /** Any number that nothing else on the database locks: the letters "maru" and 1. */
 const migrationLock = 0x6d617275_01
 
+export type MigrateOptions = {
+  /** Distributes a store that is not distributed yet; one that is stays so. */
+  distribute?: boolean
+  /** Told of each table that is about to be distributed. */
+  onTable?: (name: string) => void
+}
+
 /**
  * Brings the database to the newest schema, in one transaction. Processes that start together take turns. Returns the
  * names of what it ran, in order. Throws when the database has been migrated by a newer version than this one.
  */
-export async function migrate(database: Database): Promise<string[]> {
+export async function migrate(database: Database, { distribute = false, onTable }: MigrateOptions = {}): Promise<string[]> {
   const migrations = readMigrationFiles({ migrationsFolder })
   return database.transaction(async ({ run }) => {
     await run('select pg_advisory_xact_lock($1)', [migrationLock])
+    // On Citus one transaction may change tables and functions only over one connection to each machine.
+    await run(`set local citus.multi_shard_modify_mode = 'sequential'`, [])
     await run('create table if not exists maru_migrations (hash text primary key, applied_at timestamptz not null)', [])
     const applied = await hashesOf({ run }, 'not like')
     const known = new Set(migrations.map((migration) => migration.hash))
@@ -34,9 +44,13 @@ export async function migrate(database: Database): Promise<string[]> {
       await run('insert into maru_migrations (hash, applied_at) values ($1, now())', [migration.hash])
     }
     await defineFunctions({ run })
+    if (distribute || (await isDistributed({ run }))) await distributeAll({ run }, functionFiles(), onTable)
     return pending.map((migration) => new Date(migration.folderMillis).toISOString())
   })
 }
+
+/** The functions by name, which is also that of their files. */
+const functionFiles = () => readdirSync(functionsFolder).map((file) => file.replace(/\.sql$/, '')).toSorted()
 
 /** What a function's text is remembered by, beside the migrations. */
 const functionMark = 'function '
@@ -49,9 +63,9 @@ async function hashesOf({ run }: Pick<Transaction, 'run'>, how: 'like' | 'not li
 
 async function defineFunctions({ run }: Pick<Transaction, 'run'>): Promise<void> {
   const defined = await hashesOf({ run }, 'like')
-  for (const file of readdirSync(functionsFolder).toSorted()) {
-    const text = readFileSync(functionsFolder + file, 'utf8')
-    const name = functionMark + file.replace(/\.sql$/, '')
+  for (const file of functionFiles()) {
+    const text = readFileSync(`${functionsFolder}${file}.sql`, 'utf8')
+    const name = functionMark + file
     const hash = `${name} ${createHash('sha256').update(text).digest('hex')}`
     if (defined.has(hash)) continue
     await run(text, [])

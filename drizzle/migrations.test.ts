@@ -3,14 +3,14 @@ import { is } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createTestDatabase } from '../server/testing/test-app.ts'
+import { createEmptyDatabase } from '../server/testing/test-app.ts'
 import { type Database, openDatabase } from './connection.ts'
 import { migrate } from './migrate.ts'
 import * as tables from './tables/index.ts'
 
 let database: Database
 beforeAll(async () => {
-  database = openDatabase({ url: await createTestDatabase(), poolSize: 8, unavailable: () => new Error('away') })
+  database = openDatabase({ url: await createEmptyDatabase(), poolSize: 8, unavailable: () => new Error('away') })
 })
 afterAll(() => database.close())
 

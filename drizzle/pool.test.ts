@@ -1,11 +1,10 @@
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { MaruError, unavailable } from '../server/errors.ts'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../server/lib/embedded-postgres.ts'
 import { discardDataDir, makeDataDir } from '../server/testing/server-process.ts'
 import { type Database, openDatabase } from './connection.ts'
+import { openWay } from './testing/way.ts'
 
 let dataDir: string
 let postgres: EmbeddedPostgres
@@ -47,48 +46,16 @@ const isUnavailable = (error: unknown) => error instanceof MaruError && error.co
 const expectUnavailable = (promise: Promise<unknown>) => expect(promise).rejects.toSatisfy(isUnavailable)
 
 const sessions = (name: string, state = '%') =>
-  watcher.run<{ pid: number }>('select pid from pg_stat_activity where application_name = $1 and state like $2', [
-    name,
-    state,
-  ])
+  watcher.run<{ pid: number }>(
+    'select pid from pg_stat_activity where application_name = $1 and state like $2',
+    [name, state],
+  )
 const notes = async () =>
   (await watcher.run<{ tag: string }>('select tag from notes order by tag, part', [])).map((row) => row.tag)
 const note = (run: Database['run'], tag: string, part = 1) => run('insert into notes values ($1, $2)', [tag, part])
 
-/** A way to Postgres that a test may hold up, mute or close. */
-async function openWay() {
-  const { hostname, port } = new URL(postgres.url)
-  const way = { delayMs: 0, isMute: false, isClosed: false, visitors: 0, url: '' }
-  const sockets = new Set<Socket>()
-  const server = createServer((near) => {
-    way.visitors++
-    if (way.isClosed) return near.destroy()
-    const far = connect(Number(port), hostname)
-    for (const [one, other] of [[near, far], [far, near]] as const) {
-      sockets.add(one)
-      one.on('error', () => {})
-      one.on('close', () => other.destroy())
-      one.on('data', (chunk) => {
-        if (one === far && way.isMute) return
-        if (way.delayMs === 0) other.write(chunk)
-        else setTimeout(() => other.write(chunk), way.delayMs)
-      })
-    }
-  })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const url = new URL(postgres.url)
-  url.port = String((server.address() as AddressInfo).port)
-  way.url = url.href
-  const cut = () => sockets.forEach((socket) => socket.destroy())
-  opened.push({
-    async close() {
-      cut()
-      server.close()
-    },
-  })
-  return Object.assign(way, { cut })
-}
+const backendOf = async (run: Database['run']) =>
+  (await run<{ pid: number }>('select pg_backend_pid() as pid', []))[0]!.pid
 
 test('who waits for a connection gets one in the order of asking', async () => {
   const database = open({ poolSize: 1 })
@@ -124,7 +91,8 @@ test('what has waited in vain is not run later', async () => {
 })
 
 test('nor is it where connecting takes longer than the deadline', async () => {
-  const way = await openWay()
+  const way = await openWay(postgres.url)
+  opened.push(way)
   const database = open({ poolSize: 1, name: 'slow', url: way.url, deadlineMs })
   // There are several ways to and fro until one is connected.
   way.delayMs = deadlineMs / 2
@@ -158,15 +126,18 @@ test('a transaction that misses a deadline is rolled back before anybody else ha
 test('a statement that comes after the end of its transaction is refused', async () => {
   const database = open({ poolSize: 1 })
   let run: Database['run'] | undefined
-  const failing = database.transaction(async (tx) => {
+  const failing = database.transaction((tx) => {
     run = tx.run
     throw new Error('no')
   })
   await expect(failing).rejects.toThrow('no')
   await expect(note(run!, 'straggler')).rejects.toThrow('given back')
+  let duringCommit: Promise<unknown> | undefined
   await database.transaction(async (tx) => {
     run = tx.run
+    duringCommit = sleep(0).then(() => note(tx.run, 'straggler')).catch(String)
   })
+  expect(await duringCommit).toContain('given back')
   await expect(note(run!, 'straggler')).rejects.toThrow('given back')
   const held = await database.reserve()
   held.release()
@@ -191,8 +162,7 @@ test('where the backend is killed under several statements at once, none of them
   const database = open({ poolSize: 2, name: 'killed' })
   for (let round = 0; round < 20; round++) {
     const transaction = database.transaction(async ({ run }) => {
-      const [row] = await run<{ pid: number }>('select pg_backend_pid() as pid', [])
-      const kill = watcher.run('select pg_terminate_backend($1)', [row!.pid])
+      const kill = watcher.run('select pg_terminate_backend($1)', [await backendOf(run)])
       // New to the connection each time, so that the driver keeps some of them back until the first is prepared.
       const text = `insert into notes values ($1, $2) /* ${round} */`
       const statements = Array.from({ length: 5 }, (_, part) => run(text, ['half', part]))
@@ -208,7 +178,8 @@ test('where the backend is killed under several statements at once, none of them
 })
 
 test('a commit whose answer is lost is unavailable, and what became of it is left to be seen', async () => {
-  const way = await openWay()
+  const way = await openWay(postgres.url)
+  opened.push(way)
   const database = open({ poolSize: 1, url: way.url })
   const transaction = database.transaction(async ({ run }) => {
     await note(run, 'committed')
@@ -226,7 +197,7 @@ test('a commit whose answer is lost is unavailable, and what became of it is lef
 test('a frozen backend costs the caller the deadline and the pool, after a while, that one connection', async () => {
   const database = open({ poolSize: 2, name: 'frozen', deadlineMs })
   const held = await database.reserve()
-  const [{ pid }] = (await held.run<{ pid: number }>('select pg_backend_pid() as pid', [])) as [{ pid: number }]
+  const pid = await backendOf(held.run)
   held.release()
   await expect.poll(() => sessions('frozen', 'idle')).toHaveLength(1)
   process.kill(pid, 'SIGSTOP')
@@ -279,17 +250,20 @@ test('what a holder did to the session is undone when it is released', async () 
 
 test('a statement is prepared once on each connection, and used again', async () => {
   const database = open({ poolSize: 2 })
-  const ask = (nth: number) => database.run('select $1::int + 1 as used_again', [nth])
-  for (let nth = 0; nth < 20; nth++) await Promise.all([ask(nth), ask(nth)])
-  const prepared = () =>
-    database.run<{ times: number }>(
-      `select generic_plans::int as times, pg_sleep(0.1) from pg_prepared_statements where statement like '%used_again%'
-       and statement not like '%pg_prepared%'`,
-      [],
-    )
-  const [first, second] = await Promise.all([prepared(), prepared()])
+  const ask = (run: Database['run'], nth: number) => run('select $1::int + 1 as used_again', [nth])
+  const held = await Promise.all([database.reserve(), database.reserve()])
+  for (const { run, release } of held) {
+    for (let nth = 0; nth < 5; nth++) await ask(run, nth)
+    release()
+  }
+  for (let nth = 0; nth < 20; nth++) await ask(database.run, nth)
+  const uses = `select generic_plans::int as times from pg_prepared_statements where statement like '%used_again'`
+  const prepared = ({ run }: { run: Database['run'] }) => run<{ times: number }>(uses, [])
+  const again = await Promise.all([database.reserve(), database.reserve()])
+  const [first, second] = await Promise.all(again.map(prepared))
+  again.forEach((one) => one.release())
   expect([first!.length, second!.length]).toEqual([1, 1])
-  expect(first![0]!.times + second![0]!.times).toBe(40)
+  expect(first![0]!.times + second![0]!.times).toBe(30)
 })
 
 test('closing lets what is under way come to its end, and refuses what has not begun', async () => {
@@ -313,15 +287,11 @@ test('closing comes to its end beside somebody who never gives a connection back
   const database = open({ poolSize: 2, name: 'stuck' })
   const held = await database.reserve()
   const frozen = await database.reserve()
-  const [row] = await frozen.run<{ pid: number }>('select pg_backend_pid() as pid', [])
+  const pid = await backendOf(frozen.run)
   frozen.release()
   await expect.poll(() => sessions('stuck', 'idle')).toHaveLength(2)
-  process.kill(row!.pid, 'SIGSTOP')
-  try {
-    await database.close()
-    await expectUnavailable(held.run('select', []))
-  } finally {
-    process.kill(row!.pid, 'SIGCONT')
-  }
+  process.kill(pid, 'SIGSTOP')
+  await database.close().finally(() => process.kill(pid, 'SIGCONT'))
+  await expectUnavailable(held.run('select', []))
   await expect.poll(() => sessions('stuck')).toEqual([])
 })

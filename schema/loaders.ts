@@ -53,7 +53,7 @@ export function createLoaders(services: Services) {
       { cacheKeyFn: messageKey },
     ),
     members: pages<MembersRequest, MemberRow>(services.members.list),
-    messages: pages<PageRequest, MessageRow>(services.history.spans),
+    messages: pages<PageRequest, MessageRow>(services.messages.pages),
     pins: pages<PinsRequest, MessageRow>(services.pins.list),
     replies: pages<RepliesRequest, MessageRow>(services.threads.replies),
   }

@@ -14,9 +14,8 @@ import type { StreamDeps } from './fanout/streams.ts'
 import { createAccessTokens, createExternalTokens } from './lib/access-tokens.ts'
 import { startEmbeddedPostgres } from './lib/embedded-postgres.ts'
 import { loadSecrets } from './lib/secrets.ts'
-import { createSendBatcher } from './message-store/batcher.ts'
+import { createMessageStore, type MessageStore } from './message-store/message-store.ts'
 import { ensureBuckets } from './message-store/partitions.ts'
-import { createReplicaReads, type PageReader, primaryReads } from './message-store/replica-reads.ts'
 import { createSnowflakes } from './message-store/snowflake.ts'
 import { leaseWorker } from './message-store/worker-lease.ts'
 import type { Log } from './observability/log.ts'
@@ -38,6 +37,7 @@ export type Store = {
 /** Everything behind the transports. */
 export type App = {
   database: Database
+  messages: MessageStore
   bus: EventBus
   services: Services
   streams: StreamDeps
@@ -134,27 +134,24 @@ export async function createApp({ config, log, metrics }: Surroundings, store: S
   )
   const announce = createAnnouncer(bus)
   const snowflakes = createSnowflakes(lease.worker)
-  const sends = createSendBatcher({
+  const messageStore = createMessageStore({
     database,
+    replica: store.replica,
     snowflakes,
     announce: (changes) => {
       metrics.messagesSent.inc(changes.filter((change) => change.type === 'message' && change.kind === 'CREATED').length)
       announce.channel(changes)
     },
     onBatch: (size) => metrics.sendBatchSize.observe(size),
+    onReplicaRead: (outcome) => metrics.replicaReads.inc({ outcome }),
   })
-  const { replica } = store
-  const readPage: PageReader =
-    replica === null
-      ? primaryReads(database)
-      : createReplicaReads({ primary: database, replica, onRead: (outcome) => metrics.replicaReads.inc({ outcome }) })
   const { provider } = config.auth
   const tokens =
     provider === null
       ? createAccessTokens({ secret: store.secrets.jwtSecret, minutes: config.auth.accessTokenMinutes })
       : createExternalTokens({ ...provider, audience: config.auth.providerAudience })
   const services = createServices(
-    { database, snowflakes, sends, announce, readPage, limits: { groupMembers: config.limits.groupMaxMembers } },
+    { database, store: messageStore, snowflakes, announce, limits: { groupMembers: config.limits.groupMaxMembers } },
     { tokens, refreshDays: config.auth.refreshTokenDays, external: provider !== null },
   )
 
@@ -164,7 +161,7 @@ export async function createApp({ config, log, metrics }: Surroundings, store: S
     onMissed: () => metrics.catchUpReads.inc(),
     onCompared: (milliseconds: number) => metrics.headsPollSeconds.observe(milliseconds / 1_000),
   }
-  const channels = channelSource(database)
+  const channels = channelSource(messageStore)
   const accounts = accountSource(database)
   const streams: StreamDeps = {
     database,
@@ -175,6 +172,7 @@ export async function createApp({ config, log, metrics }: Surroundings, store: S
 
   return {
     database,
+    messages: messageStore,
     bus,
     services,
     streams,
@@ -193,7 +191,7 @@ export async function createApp({ config, log, metrics }: Surroundings, store: S
     },
 
     async close() {
-      await sends.drain()
+      await messageStore.drain()
       streams.channels.feeds.close()
       streams.accounts.feeds.close()
       services.presence.close()

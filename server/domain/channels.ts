@@ -4,7 +4,7 @@ import { channels, directChannels, members, users } from '../../drizzle/tables/i
 import { badInput, notFound } from '../errors.ts'
 import { isOneOf } from '../lib/sql.ts'
 import { checkName, checkNormalised } from '../lib/text.ts'
-import { changeChannel, lockedChannel } from '../message-store/channel-lock.ts'
+import { lockedChannel } from '../message-store/channel-lock.ts'
 import type { ChannelRow } from '../message-store/rows.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
 import { touchAccounts } from './accounts.ts'
@@ -32,7 +32,7 @@ const checkQuery = (query: string) =>
   query.trim() === '' ? '' : checkNormalised(query.trim(), 'A query', 'query', maxNameLength)
 
 /** Channels: made, found and renamed. */
-export function createChannelsService({ database, snowflakes, announce, limits }: Deps) {
+export function createChannelsService({ database, store, snowflakes, announce, limits }: Deps) {
   const { orm } = database
 
   async function checkPeople(ids: readonly string[], field: string) {
@@ -67,12 +67,13 @@ export function createChannelsService({ database, snowflakes, announce, limits }
     if (viewerId === peerId) throw badInput('A direct channel is between two people.', field)
     const [lowUserId, highUserId] = [viewerId, peerId].toSorted((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1)) as [string, string]
     const existing = async () => {
-      const [row] = await orm
-        .select({ channel: channels })
+      const [known] = await orm
+        .select({ channelId: directChannels.channelId })
         .from(directChannels)
-        .innerJoin(channels, eq(channels.id, directChannels.channelId))
         .where(and(eq(directChannels.lowUserId, lowUserId), eq(directChannels.highUserId, highUserId)))
-      return row?.channel
+      if (known === undefined) return undefined
+      const [channel] = await orm.select().from(channels).where(eq(channels.id, known.channelId))
+      return channel
     }
     const found = await existing()
     if (found !== undefined) return found
@@ -131,7 +132,7 @@ export function createChannelsService({ database, snowflakes, announce, limits }
         set.name = input.name === null ? null : checkName(input.name, 'A name', 'input.name', maxNameLength)
       }
       if (input.topic !== undefined) set.topic = input.topic === null ? null : checkTopic(input.topic)
-      const done = await changeChannel(database, channelId, async (channel) => {
+      const done = await store.change(channelId, async (channel) => {
         await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'update')
         const { name, topic } = { ...channel.row, ...set }
         if (name === channel.row.name && topic === channel.row.topic) return
@@ -182,7 +183,12 @@ export function createChannelsService({ database, snowflakes, announce, limits }
         .from(members)
         .innerJoin(channels, eq(channels.id, members.channelId))
         .where(
-          and(isOneOf(members.channelId, channelIds), ne(members.userId, viewerId), eq(channels.kind, 'DIRECT')),
+          and(
+            isOneOf(members.channelId, channelIds),
+            isOneOf(channels.id, channelIds),
+            ne(members.userId, viewerId),
+            eq(channels.kind, 'DIRECT'),
+          ),
         )
       return new Map(rows.map((row) => [row.channelId, row.userId]))
     },

@@ -1,6 +1,5 @@
 import type { Database } from '../../drizzle/connection.ts'
-import type { SendBatcher } from '../message-store/batcher.ts'
-import type { PageReader } from '../message-store/replica-reads.ts'
+import type { MessageStore } from '../message-store/message-store.ts'
 import type { SnowflakeSource } from '../message-store/snowflake.ts'
 import type { Announcer } from './announcer.ts'
 
@@ -8,10 +7,8 @@ import type { Announcer } from './announcer.ts'
 export type Deps = {
   database: Database
   snowflakes: SnowflakeSource
-  sends: SendBatcher
+  store: MessageStore
   announce: Announcer
-  /** Reads pages of history, wherever that is cheapest. */
-  readPage: PageReader
   limits: Limits
 }
 

@@ -1,6 +1,6 @@
 import { badInput, notFound } from '../errors.ts'
-import { type Anchor, type MessageKey, readMessage, readSpans, seqAt, type Span } from '../message-store/pages.ts'
-import type { PageReader, PageRequest as StorePageRequest } from '../message-store/replica-reads.ts'
+import type { Anchor, MessageKey, Span } from '../message-store/pages.ts'
+import type { PageReader } from '../message-store/replica-reads.ts'
 import type { ChannelRow, MessageRow } from '../message-store/rows.ts'
 import { snowflakeAt, snowflakeEpoch } from '../message-store/snowflake.ts'
 import type { Deps } from './deps.ts'
@@ -28,18 +28,18 @@ export type Page = { messages: MessageRow[]; hasPreviousPage: boolean; hasNextPa
 export type HistoryService = ReturnType<typeof createHistoryService>
 
 /** Pages of what was said. Permission is the caller's affair. */
-export function createHistoryService({ database, readPage }: Deps) {
+export function createHistoryService({ store }: Deps) {
   /** The seq that a window lies around; null where none was asked for. */
   async function findCentre(channel: ChannelRow, request: PageRequest): Promise<number | null> {
     if (request.around != null) {
-      const message = request.around.channelId === channel.id ? await readMessage(database, request.around) : null
+      const message = request.around.channelId === channel.id ? await store.message(request.around) : null
       if (message === null) throw notFound('message', 'around')
       return message.seq
     }
     if (request.aroundSeq != null) return Math.min(Math.max(request.aroundSeq, channel.firstSeq), channel.lastSeq)
     if (request.aroundDate != null) {
       const moment = Math.min(request.aroundDate.getTime(), maxMoment)
-      return (await seqAt(database, channel.id, snowflakeAt(moment))) ?? channel.lastSeq
+      return (await store.seqAt(channel.id, snowflakeAt(moment))) ?? channel.lastSeq
     }
     return null
   }
@@ -70,15 +70,7 @@ export function createHistoryService({ database, readPage }: Deps) {
         hasPreviousPage: oldest !== undefined && oldest.seq > channel.firstSeq,
         hasNextPage: newest !== undefined && newest.seq < channel.lastSeq,
       }
-    },
-
-    /** Reads spans, one for each request; of one channel, which is the rule, by the simplest statement there is. */
-    async spans(requests: readonly StorePageRequest[]): Promise<MessageRow[][]> {
-      const [only, ...others] = requests
-      return only !== undefined && others.length === 0
-        ? [await readPage(only)]
-        : readSpans(database, requests)
-    },
+    }
   }
 }
 

@@ -1,9 +1,10 @@
 import { and, asc, eq, isNull, sql } from 'drizzle-orm'
 import { members, users } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, forbidden, notFound } from '../errors.ts'
-import { isOneOf, pagesOf } from '../lib/sql.ts'
-import { changeChannel, type LockedChannel } from '../message-store/channel-lock.ts'
+import { answerTogether, isOneOf } from '../lib/sql.ts'
+import type { LockedChannel } from '../message-store/channel-lock.ts'
 import { type MemberRole, type MemberRow, type RawMember, toMemberRow } from '../message-store/rows.ts'
+import { compareSnowflakes } from '../message-store/snowflake.ts'
 import { accessChannel, authoriseLocked, findMember } from './access.ts'
 import { touchAccounts } from './accounts.ts'
 import type { AccountChange } from './announcer.ts'
@@ -22,12 +23,12 @@ export type MembersService = ReturnType<typeof createMembersService>
 const maxAdded = 100
 
 /** Who is in a channel, and in which role. */
-export function createMembersService({ database, announce, limits }: Deps) {
+export function createMembersService({ database, store, announce, limits }: Deps) {
   const { orm } = database
 
   /** Changes memberships under the channel's lock; whose account is touched hears of it on all devices. */
   async function changeMembers(channelId: string, work: (channel: LockedChannel) => Promise<string[]>): Promise<void> {
-    const done = await changeChannel(database, channelId, async (channel) => {
+    const done = await store.change(channelId, async (channel) => {
       const touched = await work(channel)
       return touchAccounts(channel.tx.orm, touched, 'MEMBERSHIP', channelId)
     })
@@ -152,32 +153,32 @@ export function createMembersService({ database, announce, limits }: Deps) {
       const rows = await database.run<RawMember>(
         `/* memberships */ select m.* from unnest($1::bigint[], $2::bigint[]) as wanted (channel_id, user_id)
          join members m on m.channel_id = wanted.channel_id and m.user_id = wanted.user_id
-         where m.left_at is null`,
+         where m.channel_id = any ($1::bigint[]) and m.left_at is null`,
         [keys.map((key) => key.channelId), keys.map((key) => key.userId)],
       )
       return rows.map(toMemberRow)
     },
 
     /** Pages of members, one for each request: in the order of their ids, after one of them. */
-    async list(requests: readonly MembersRequest[]): Promise<MemberRow[][]> {
-      const rows = await database.run<RawMember & { nth: number }>(
-        `/* members */ select wanted.nth::int, m.*
-         from unnest($1::bigint[], $2::int[], $3::bigint[]) with ordinality as wanted (channel_id, size, after_id, nth)
-         cross join lateral (
-           select * from members
-           where channel_id = wanted.channel_id and user_id > wanted.after_id and left_at is null
-           order by user_id limit wanted.size
-         ) m
-         order by wanted.nth, m.user_id`,
-        [
-          requests.map((request) => request.channelId),
-          requests.map((request) => request.first),
+    list: (requests: readonly MembersRequest[]): Promise<MemberRow[][]> =>
+      answerTogether(requests, ({ first, afterUserId }) => `${first} ${afterUserId}`, async (alike) => {
+        const { first, afterUserId } = alike[0]!
+        const rows = await database.run<RawMember>(
+          `/* members */ select m.* from channels c
+           cross join lateral (
+             select * from members
+             where channel_id = c.id and channel_id = any ($1::bigint[]) and user_id > $2 and left_at is null
+             order by user_id limit $3
+           ) m
+           where c.id = any ($1::bigint[])`,
           // All ids are positive.
-          requests.map((request) => request.afterUserId ?? '0'),
-        ],
-      )
-      return pagesOf(requests, rows, toMemberRow)
-    },
+          [alike.map((request) => request.channelId), afterUserId ?? '0', first],
+        )
+        const pages = Map.groupBy(rows.map(toMemberRow), (member) => member.channelId)
+        return alike.map(({ channelId }) =>
+          (pages.get(channelId) ?? []).toSorted((one, other) => compareSnowflakes(one.userId, other.userId)),
+        )
+      }),
 
     /** Sets how much the viewer is told of a channel; an absent field keeps what is there. */
     async setNotifications(

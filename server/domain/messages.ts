@@ -6,8 +6,8 @@ import { mentionCandidates } from '../lib/mentions.ts'
 import { searchTerms } from '../lib/search-terms.ts'
 import { isOneOf } from '../lib/sql.ts'
 import { checkText, maxContentLength } from '../lib/text.ts'
-import { changeChannel, type LockedChannel } from '../message-store/channel-lock.ts'
-import { type MessageKey, readMessage, readMessages } from '../message-store/pages.ts'
+import type { LockedChannel } from '../message-store/channel-lock.ts'
+import { type MessageKey, readMessage } from '../message-store/pages.ts'
 import type { ChannelRow, MessageKind, MessageRow } from '../message-store/rows.ts'
 import { hashOf } from '../message-store/send.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
@@ -34,7 +34,7 @@ const maxKeyLength = 128
 const maxAuthorisations = 5
 
 /** Sending, editing and deleting. */
-export function createMessagesService({ database, sends, announce }: Deps) {
+export function createMessagesService({ database, store, announce }: Deps) {
   const { orm } = database
   const rights = createPostingRights(orm)
 
@@ -63,7 +63,7 @@ export function createMessagesService({ database, sends, announce }: Deps) {
 
   /** A message, named by the input at `field`; throws NOT_FOUND where there is none. */
   async function findMessage(key: MessageKey, field: string): Promise<MessageRow> {
-    const message = await readMessage(database, key)
+    const message = await store.message(key)
     if (message === null) throw notFound('message', field)
     return message
   }
@@ -80,7 +80,7 @@ export function createMessagesService({ database, sends, announce }: Deps) {
     field: string,
     work: (channel: LockedChannel, message: MessageRow) => Promise<Result>,
   ): Promise<Result> {
-    const done = await changeChannel(database, key.channelId, async (channel) => {
+    const done = await store.change(key.channelId, async (channel) => {
       const message = await readMessage(channel.tx, key)
       if (message === null) throw notFound('message', field)
       return work(channel, message)
@@ -111,7 +111,7 @@ export function createMessagesService({ database, sends, announce }: Deps) {
         const root = await findRoot(channelId, input.replyTo)
         const mentionIds = await findMentions(channelId, content)
         const bodyHash = hashOf(JSON.stringify([kind, content, root?.id ?? null]))
-        const outcome = await sends.send(channelId, membershipVersion, {
+        const outcome = await store.send(channelId, membershipVersion, {
           authorId: viewerId,
           key,
           bodyHash,
@@ -175,7 +175,10 @@ export function createMessagesService({ database, sends, announce }: Deps) {
     },
 
     /** These messages, in no order; those that do not exist are left out. Permission is the caller's affair. */
-    findMany: (keys: readonly MessageKey[]): Promise<MessageRow[]> => readMessages(database, keys),
+    findMany: (keys: readonly MessageKey[]): Promise<MessageRow[]> => store.messages(keys),
+
+    /** Pages of history, one for each request. Permission is the caller's affair. */
+    pages: store.pages,
 
     /** A message that the viewer may read, with its channel; throws NOT_FOUND or FORBIDDEN. */
     async access(viewerId: string, key: MessageKey): Promise<{ message: MessageRow; channel: ChannelRow }> {

@@ -2,7 +2,7 @@ import { and, count, eq, isNotNull } from 'drizzle-orm'
 import { messageChanges } from '../../drizzle/tables/index.ts'
 import { conflict } from '../errors.ts'
 import { answerTogether } from '../lib/sql.ts'
-import { type MessageKey, readMessages } from '../message-store/pages.ts'
+import type { MessageKey } from '../message-store/pages.ts'
 import { compareSnowflakes } from '../message-store/snowflake.ts'
 import type { MessageRow } from '../message-store/rows.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
@@ -21,7 +21,7 @@ const maxPins = 250
 const maxId = '9223372036854775807'
 
 /** Messages that a channel keeps at hand. */
-export function createPinsService({ database }: Deps, service: MessagesService) {
+export function createPinsService({ database, store }: Deps, service: MessagesService) {
   const { orm } = database
 
   const pinned = (channelId: string) => and(eq(messageChanges.channelId, channelId), isNotNull(messageChanges.pinnedAt))
@@ -60,7 +60,7 @@ export function createPinsService({ database }: Deps, service: MessagesService) 
           [alike.map((request) => request.channelId), beforeId ?? maxId, first],
         )
         const keys = pins.map((pin) => ({ channelId: pin.channel_id, messageId: pin.message_id }))
-        const pinned = Map.groupBy(await readMessages(database, keys), (message) => message.channelId)
+        const pinned = Map.groupBy(await store.messages(keys), (message) => message.channelId)
         return alike.map(({ channelId }) =>
           (pinned.get(channelId) ?? []).toSorted((one, other) => compareSnowflakes(other.id, one.id)),
         )

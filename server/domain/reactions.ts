@@ -110,7 +110,8 @@ async function summaries(database: Database, keys: readonly MessageKey[]): Promi
             (array_agg(r.user_id order by r.change))[1:${maxReactors}] as user_ids
      from ${wantedMessages}
      join reactions r on r.channel_id = wanted.channel_id and r.message_id = wanted.message_id
-     group by r.message_id, r.emoji order by r.message_id, min(r.change)`,
+     where r.channel_id = any ($1::bigint[])
+     group by r.channel_id, r.message_id, r.emoji order by r.message_id, min(r.change)`,
     messageArrays(keys),
   )
   return rows.map((row) => ({ messageId: row.message_id, emoji: row.emoji, count: row.count, userIds: row.user_ids }))

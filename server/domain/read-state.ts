@@ -60,7 +60,8 @@ export function createReadStateService({ database, announce }: Deps) {
       const rows = await database.run<{ channel_id: string; count: number }>(
         `/* unread mentions */ select m.channel_id, count(*)::int as count
          from members p join mentions m on m.channel_id = p.channel_id and m.user_id = p.user_id and m.seq > p.last_read_seq
-         where p.user_id = $1 and p.channel_id = any ($2::bigint[]) and p.left_at is null
+         where p.user_id = $1 and p.channel_id = any ($2::bigint[]) and m.channel_id = any ($2::bigint[])
+           and p.left_at is null
          group by m.channel_id`,
         [userId, `{${channelIds.join(',')}}`],
       )

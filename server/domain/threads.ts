@@ -2,7 +2,7 @@ import { sql } from 'drizzle-orm'
 import { threads } from '../../drizzle/tables/index.ts'
 import { badInput } from '../errors.ts'
 import { answerTogether } from '../lib/sql.ts'
-import { messageArrays, type MessageKey, readMessages } from '../message-store/pages.ts'
+import { messageArrays, type MessageKey } from '../message-store/pages.ts'
 import type { MessageRow } from '../message-store/rows.ts'
 import { type MessagesService, wantedMessages } from './messages.ts'
 import type { Deps } from './deps.ts'
@@ -16,7 +16,7 @@ export type RepliesRequest = MessageKey & { first: number; afterSeq: number }
 export type ThreadsService = ReturnType<typeof createThreadsService>
 
 /** Replies, and how far those who follow them have read. Who is answered follows, and who answers. */
-export function createThreadsService({ database }: Deps, service: MessagesService) {
+export function createThreadsService({ database, store }: Deps, service: MessagesService) {
   const { orm } = database
   return {
     /** Pages of replies, one for each request: in order, after the one of seq `afterSeq`. */
@@ -36,7 +36,7 @@ export function createThreadsService({ database }: Deps, service: MessagesServic
           [...messageArrays(alike), afterSeq, first],
         )
         const keys = rows.map((row) => ({ channelId: row.channel_id, messageId: row.message_id }))
-        const replies = Map.groupBy(await readMessages(database, keys), (message) => message.replyToId!)
+        const replies = Map.groupBy(await store.messages(keys), (message) => message.replyToId!)
         return alike.map(({ messageId }) =>
           (replies.get(messageId) ?? []).toSorted((one, other) => one.seq - other.seq),
         )

@@ -100,12 +100,10 @@ export function createUsersService({ database, snowflakes }: Deps) {
     async findByUsername(username: string): Promise<UserRow | null> {
       const key = findableKey(username)
       if (key === null) return null
-      const [row] = await orm
-        .select({ user: users })
-        .from(usernames)
-        .innerJoin(users, eq(users.id, usernames.userId))
-        .where(eq(usernames.key, key))
-      return row?.user ?? null
+      const [name] = await orm.select({ userId: usernames.userId }).from(usernames).where(eq(usernames.key, key))
+      if (name === undefined) return null
+      const [user] = await orm.select().from(users).where(eq(users.id, name.userId))
+      return user ?? null
     },
 
     /** The id of the user that another system's account stands for, who is made on first sight. */

@@ -15,13 +15,13 @@ export const accountSource = (database: Database): Source<AccountItem> => ({
   dismisses: () => false,
 
   async heads(ids) {
-    const rows = await database.run<{ user_id: string; last_change: number | null }>(
-      `select wanted.user_id, a.last_change from unnest($1::bigint[]) as wanted (user_id)
-       left join accounts a on a.user_id = wanted.user_id`,
+    const rows = await database.run<{ user_id: string; last_change: number }>(
+      '/* account heads */ select user_id, last_change from accounts where user_id = any ($1::bigint[])',
       [`{${ids.join(',')}}`],
     )
+    const changes = new Map(rows.map((row) => [row.user_id, row.last_change]))
     // An account to which nothing has happened yet has no row.
-    return rows.map((row) => ({ id: row.user_id, change: row.last_change ?? 0, seq: 0 }))
+    return ids.map((id) => ({ id, change: changes.get(id) ?? 0, seq: 0, expiredChange: 0 }))
   },
 
   async since(id, after, limit) {
@@ -31,7 +31,7 @@ export const accountSource = (database: Database): Source<AccountItem> => ({
       kind: AccountChange['kind']
       channel_id: string
     }>(
-      `select a.last_change, c.change, c.kind, c.channel_id from accounts a
+      `/* account changes */ select a.last_change, c.change, c.kind, c.channel_id from accounts a
        left join lateral (
          select * from account_changes where user_id = $1 and change > $2 order by change limit $3 + 1
        ) c on true

@@ -1,5 +1,5 @@
-import type { Database } from '../../drizzle/connection.ts'
-import { type Change, changesSince, heads } from '../message-store/changes.ts'
+import type { Change } from '../message-store/changes.ts'
+import type { MessageStore } from '../message-store/message-store.ts'
 import type { Source } from './source.ts'
 import { topics } from './topics.ts'
 
@@ -22,11 +22,11 @@ export const dismisses = (change: Change, userId: string): boolean =>
   change.type === 'member' && change.member.userId === userId && change.member.leftAt !== null
 
 /** The changes of channels. */
-export const channelSource = (database: Database): Source<Change> => ({
+export const channelSource = (store: Pick<MessageStore, 'heads' | 'changesSince'>): Source<Change> => ({
   topic: topics.channel,
   decode: (payload) => JSON.parse(payload, revive) as Change[] | null,
-  heads: async (ids) => (await heads(database, ids)).map((head) => ({ id: head.channelId, ...head })),
-  since: (id, after, limit, userId, catchUp) => changesSince(database, id, after, limit, userId, catchUp),
+  heads: async (ids) => (await store.heads(ids)).map((head) => ({ id: head.channelId, ...head })),
+  since: store.changesSince,
   dismisses,
   toldAt: (change, position) =>
     change.type === 'message' && change.touched !== undefined && change.message.change <= position.change

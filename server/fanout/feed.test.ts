@@ -50,7 +50,7 @@ beforeEach(async () => {
 })
 
 const errors: unknown[] = []
-function open(bus: EventBus, intervalMs: number, source: Source<Change> = channelSource(app.app.database)) {
+function open(bus: EventBus, intervalMs: number, source: Source<Change> = channelSource(app.app.messages)) {
   feeds = createFeeds({ source, bus, intervalMs, onError: (error) => errors.push(error) })
   return feeds
 }
@@ -109,7 +109,7 @@ describe('a feed', () => {
   })
 
   test('is none while the store cannot be asked, and is there when it can', async () => {
-    const source = channelSource(app.app.database)
+    const source = channelSource(app.app.messages)
     let isAway = true
     const heads: typeof source.heads = (ids) => (isAway ? Promise.reject(new Error('away')) : source.heads(ids))
     open(chaotic(always).bus, notInTime, { ...source, heads })
@@ -177,7 +177,7 @@ describe('what the bus loses, a feed finds in the store', () => {
 
   test('also what is committed while it reads, which the store has not shown it', async () => {
     for (const payload of [undefined, 'null']) {
-      const source = channelSource(app.app.database)
+      const source = channelSource(app.app.messages)
       let whileReading = async () => {}
       const since: typeof source.since = async (...request) => {
         const page = await source.since(...request)
@@ -199,7 +199,7 @@ describe('what the bus loses, a feed finds in the store', () => {
   })
 
   test('after the store was away, too', async () => {
-    const source = channelSource(app.app.database)
+    const source = channelSource(app.app.messages)
     let isAway = false
     const since: typeof source.since = (...request) =>
       isAway ? Promise.reject(new Error('away')) : source.since(...request)
@@ -248,7 +248,7 @@ test('news lost, doubled, delayed and in any order: each listener gets all of it
   })
   await Promise.all(writers)
   await Promise.all(late)
-  const [head] = await channelSource(app.app.database).heads([id])
+  const [head] = await channelSource(app.app.messages).heads([id])
   for (const { heard, position } of listeners) {
     await expect.poll(position).toEqual({ change: head!.change, seq: head!.seq })
     expect(numbers(heard)).toEqual([...new Set(numbers(heard))].toSorted((a, b) => a - b))

@@ -1,3 +1,4 @@
+import { expectedFailure } from '../errors.ts'
 import type { EventBus } from '../event-bus/event-bus.ts'
 import { createCatchUp } from '../message-store/catch-up.ts'
 import type { Position } from '../message-store/changes.ts'
@@ -24,12 +25,16 @@ export type Attached = {
   detach(): void
 }
 
+type Listener<T> = (changes: T[] | 'lost') => void
+
 export type Feeds<T extends Item> = {
   /**
    * Listens to the stream `id`. Once this has resolved, `listener` gets every change after `position()`, once, in
-   * order, without a gap. Null where there is no such stream; rejects where the store cannot be asked.
+   * order, without a gap. Or else it is told that some are lost: retention has removed them before they were read, and
+   * the feed goes on from the stream's head. Null where there is no such stream; rejects where the store cannot be
+   * asked.
    */
-  attach(id: string, listener: (changes: T[]) => void): Promise<Attached | null>
+  attach(id: string, listener: Listener<T>): Promise<Attached | null>
   /** How many streams are watched. */
   size(): number
   close(): void
@@ -39,7 +44,7 @@ type Feed<T> = {
   id: string
   /** The last change that was handed out. */
   position: Position
-  listeners: Set<(changes: T[]) => void>
+  listeners: Set<Listener<T>>
   /** Resolves once the position is known; false where there is no such stream. */
   ready: Promise<boolean>
   unsubscribe: () => void
@@ -71,6 +76,14 @@ export function createFeeds<T extends Item>(options: {
     if (changes.length > 0) for (const listener of feed.listeners) listener(changes)
   }
 
+  /** Goes on from the stream's head, as what comes before it is not to be had any more. */
+  async function skip(feed: Feed<T>): Promise<void> {
+    const [head] = await source.heads([feed.id])
+    if (head === undefined || feeds.get(feed.id) !== feed) return
+    feed.position = { change: head.change, seq: head.seq }
+    for (const listener of feed.listeners) listener('lost')
+  }
+
   /** Reads from the store until nothing is missing. One reader at a time; what is heard meanwhile makes it go on. */
   async function readMissed(feed: Feed<T>): Promise<void> {
     if (feed.reading) return
@@ -82,7 +95,8 @@ export function createFeeds<T extends Item>(options: {
         // What was heard of before the store is asked, and is not in it, does not exist: the store is right. What is
         // heard of from here on may be committed after it has looked, and makes it look once more.
         feed.heard = 0
-        const page = await source.since(feed.id, feed.position, missedAtOnce, nobody, catchUp)
+        const page = await source.since(feed.id, feed.position, missedAtOnce, nobody, catchUp).catch(lostIfExpired)
+        if (page === 'lost') return void (await skip(feed))
         if (page === null || feeds.get(feed.id) !== feed) return
         options.onMissed?.(page.changes.length)
         deliver(feed, page.changes, page.position)
@@ -181,7 +195,7 @@ export function createFeeds<T extends Item>(options: {
   return {
     async attach(id, listener) {
       const feed = feeds.get(id) ?? open(id)
-      const own = (changes: T[]) => listener(changes)
+      const own: Listener<T> = (changes) => listener(changes)
       feed.listeners.add(own)
       const detach = () => {
         feed.listeners.delete(own)
@@ -205,4 +219,10 @@ export function createFeeds<T extends Item>(options: {
       feeds.clear()
     },
   }
+}
+
+/** Taken for a rejection of the store: what was asked for has been removed. */
+function lostIfExpired(error: unknown): 'lost' {
+  if (expectedFailure(error)?.code === 'CURSOR_EXPIRED') return 'lost'
+  throw error
 }

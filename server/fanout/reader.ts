@@ -62,6 +62,13 @@ export async function openReader<T extends Item>(options: {
   }
 
   const attached = await feeds.attach(id, (changes) => {
+    if (changes === 'lost') {
+      // The store will tell this reader that it cannot read on; or that it has read further by itself.
+      drop(() => true)
+      overflowed = true
+      onReady()
+      return
+    }
     if (changes.some((change) => source.dismisses(change, userId))) {
       // What was gathered or read before this is answered with what is true now, which is none of theirs any more: it
       // is asked of the store anew, which says so; or that they are back.

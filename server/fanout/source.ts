@@ -28,11 +28,11 @@ export type Source<T extends Item> = {
   toldAt(item: T, position: Position): T
   /** About how many characters an item keeps in memory. */
   size(item: T): number
-  /** Where these streams stand, in one query. */
-  heads(ids: readonly string[]): Promise<(Position & { id: string })[]>
+  /** Where these streams stand, in one query, and the change that one must have seen to read on. */
+  heads(ids: readonly string[]): Promise<(Position & { id: string; expiredChange: number })[]>
   /**
    * What changed after a position, as `userId` may see it. Null where there is no such stream. Who reads on hands in
-   * the same `catchUp` for each page.
+   * the same `catchUp` for each page. Throws CURSOR_EXPIRED where some of it has been removed.
    */
   since(id: string, after: Position, limit: number, userId: string, catchUp: CatchUp): Promise<MissedPage<T> | null>
 }

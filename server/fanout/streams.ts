@@ -49,8 +49,8 @@ export function checkCursor(text: string, kind: Cursor['kind'], id: string, fiel
  * A cursor from the future was given out by a store that has since been put back: nobody knows what came after. One of
  * before what is kept misses what has been removed.
  */
-export function checkCursorIsGood(after: Position, head: Position, expiredChange = 0) {
-  if (after.change > head.change || after.change < expiredChange) throw cursorExpired('after')
+export function checkCursorIsGood(after: Position, head: Position & { expiredChange: number }, field = 'after') {
+  if (after.change > head.change || after.change < head.expiredChange) throw cursorExpired(field)
 }
 
 /**
@@ -77,8 +77,8 @@ export async function openMessages(
   try {
     // Asked only now: whoever is put out after this moment is seen to go by the reader.
     const { channel } = await mayRead()
-    const head = { change: channel.lastChange, seq: channel.lastSeq }
-    if (held !== null) checkCursorIsGood(held, head, channel.expiredChange)
+    const head = { change: channel.lastChange, seq: channel.lastSeq, expiredChange: channel.expiredChange }
+    if (held !== null) checkCursorIsGood(held, head)
     reader.begin(held ?? head)
   } catch (error) {
     reader.close()
@@ -125,7 +125,7 @@ async function openSignals<News>(
   let wasDismissed = false
   let closed = false
   const attached = await channels.feeds.attach(channelId, (changes) => {
-    wasDismissed ||= changes.some((change) => dismisses(change, viewerId))
+    wasDismissed ||= changes === 'lost' || changes.some((change) => dismisses(change, viewerId))
     bell.ring()
   })
   if (attached === null) throw notFound('channel', 'channelId')

@@ -23,27 +23,38 @@ export async function lockReplica(
   onTaken: (reason: string) => void,
 ): Promise<ReplicaLock> {
   const released = new AbortController()
-  let session = await take()
+  let session: Awaited<ReturnType<Database['reserve']>> | null = null
+  session = await take()
 
   async function take() {
     const taken = await database.reserve(() => {
       if (taken === session) void takeAgain()
     })
-    // A machine that vanishes says no goodbye: its session must not hold the lock for the hours that TCP would wait.
-    const [row] = await taken.run<{ locked: boolean }>(
-      `select set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
-              set_config('tcp_keepalives_count', '3', false),
-              ${hasBus ? 'pg_try_advisory_lock_shared' : 'pg_try_advisory_lock'}($1, hashtext(current_schema())) as locked`,
-      [replicaLock],
-    )
-    if (row?.locked === true) return taken
-    taken.release()
+    if (await tryLock(taken)) return taken
     throw new StartError(
       hasBus
         ? 'A replica without REDIS_URL is running on this database. Stop it, or start it with the same REDIS_URL.'
         : 'Another replica is running on this database. Replicas hear of each other through Redis: set the same ' +
             'REDIS_URL for all of them, or stop the other one.',
     )
+  }
+
+  /** Whether the session holds the lock now. It is given back where it does not. */
+  async function tryLock(taken: Awaited<ReturnType<Database['reserve']>>): Promise<boolean> {
+    let isLocked = false
+    try {
+      // A machine that vanishes says no goodbye: its session must not hold the lock for the hours that TCP would wait.
+      const [row] = await taken.run<{ locked: boolean }>(
+        `select set_config('tcp_keepalives_idle', '10', false), set_config('tcp_keepalives_interval', '5', false),
+                set_config('tcp_keepalives_count', '3', false),
+                ${hasBus ? 'pg_try_advisory_lock_shared' : 'pg_try_advisory_lock'}($1, hashtext(current_schema())) as locked`,
+        [replicaLock],
+      )
+      isLocked = row?.locked === true
+      return isLocked
+    } finally {
+      if (!isLocked) taken.release()
+    }
   }
 
   async function takeAgain(): Promise<void> {
@@ -61,7 +72,7 @@ export async function lockReplica(
   return {
     release() {
       released.abort()
-      session.release()
+      session?.release()
     },
   }
 }

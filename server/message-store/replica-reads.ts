@@ -29,7 +29,7 @@ export const primaryReads =
 export function createReplicaReads(options: {
   primary: Database
   replica: Database
-  onRead?: (outcome: ReplicaOutcome) => void
+  onRead?: ((outcome: ReplicaOutcome) => void) | undefined
 }): PageReader {
   const { primary, replica, onRead = () => {} } = options
   let restUntil = 0
