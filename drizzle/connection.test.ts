@@ -21,7 +21,7 @@ afterAll(async () => {
 const backendOf = async (run: Database['run']) =>
   (await run<{ pid: number }>('select pg_backend_pid() as pid', []))[0]!.pid
 
-const kill = (pid: number) => killer.run('select pg_terminate_backend($1)', [pid])
+const kill = (pid: number) => killer.run('select pg_terminate_backend($1::int)', [pid])
 
 const isUnavailable = (error: unknown) => error instanceof MaruError && error.code === 'UNAVAILABLE'
 

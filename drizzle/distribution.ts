@@ -1,9 +1,9 @@
 import { type AnyColumn, getTableName } from 'drizzle-orm'
 import type { Transaction } from './connection.ts'
 import {
-  accountChanges, accounts, buckets, channelBuckets, channels, credentials, directChannels, drafts, expirations, identities, imports,
-  members, mentions, messageChanges, messages, outbox, reactions, replies, sendKeys, sessions, threads, usernames, users,
-  workerLeases,
+  accountChanges, accounts, buckets, channelBuckets, channels, credentials, directChannels, drafts, expirations,
+  identities, imports, members, mentions, messageChanges, messages, outbox, reactions, replies, sendKeys, sessions,
+  threads, usernames, users, workerLeases,
 } from './tables/index.ts'
 
 type Runner = Pick<Transaction, 'run'>

@@ -162,7 +162,7 @@ test('where the backend is killed under several statements at once, none of them
   const database = open({ poolSize: 2, name: 'killed' })
   for (let round = 0; round < 20; round++) {
     const transaction = database.transaction(async ({ run }) => {
-      const kill = watcher.run('select pg_terminate_backend($1)', [await backendOf(run)])
+      const kill = watcher.run('select pg_terminate_backend($1::int)', [await backendOf(run)])
       // New to the connection each time, so that the driver keeps some of them back until the first is prepared.
       const text = `insert into notes values ($1, $2) /* ${round} */`
       const statements = Array.from({ length: 5 }, (_, part) => run(text, ['half', part]))

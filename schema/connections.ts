@@ -9,6 +9,8 @@ export type Connection<Node> = {
   edges: Edge<Node>[]
   hasNextPage: boolean
   hasPreviousPage: boolean
+  /** Where the page ends, if not with its last edge. */
+  endCursor?: string
   /** Only where the type has it. */
   totalCount?: number
 }
@@ -18,11 +20,11 @@ const pageInfo = builder.objectRef<Connection<unknown>>('PageInfo').implement({
     hasNextPage: t.exposeBoolean('hasNextPage'),
     hasPreviousPage: t.exposeBoolean('hasPreviousPage'),
     startCursor: t.string({ nullable: true, resolve: ({ edges }) => edges[0]?.cursor ?? null }),
-    endCursor: t.string({ nullable: true, resolve: ({ edges }) => edges.at(-1)?.cursor ?? null }),
+    endCursor: t.string({ nullable: true, resolve: ({ edges, endCursor }) => endCursor ?? edges.at(-1)?.cursor ?? null }),
   }),
 })
 
-/** Declares the connection and edge types of a node: `MessageConnection` and `MessageEdge` of `Message`. */
+/** Declares the connection type of a node, and its `edge` type: `MessageConnection` and `MessageEdge` of `Message`. */
 export function connectionOf<Node>(node: ReturnType<typeof builder.objectRef<Node>>, options = { totalCount: false }) {
   const edge = builder.objectRef<Edge<Node>>(`${node.name}Edge`).implement({
     fields: (t) => ({
@@ -30,13 +32,14 @@ export function connectionOf<Node>(node: ReturnType<typeof builder.objectRef<Nod
       node: t.field({ type: node, resolve: (parent) => parent.node as never }),
     }),
   })
-  return builder.objectRef<Connection<Node>>(`${node.name}Connection`).implement({
+  const connection = builder.objectRef<Connection<Node>>(`${node.name}Connection`).implement({
     fields: (t) => ({
       edges: t.field({ type: [edge], resolve: (parent) => parent.edges }),
       pageInfo: t.field({ type: pageInfo, resolve: (parent) => parent }),
       ...(options.totalCount ? { totalCount: t.int({ resolve: (parent) => parent.totalCount ?? 0 }) } : {}),
     }),
   })
+  return Object.assign(connection, { edge })
 }
 
 /** How many entries a forward page takes; throws BAD_USER_INPUT where it is too many. */

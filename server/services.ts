@@ -8,6 +8,7 @@ import { createPresenceService } from './domain/presence.ts'
 import { createReactionsService } from './domain/reactions.ts'
 import { createReadStateService } from './domain/read-state.ts'
 import type { Deps } from './domain/deps.ts'
+import { createSearchService } from './domain/search.ts'
 import { createSessionsService } from './domain/sessions.ts'
 import { createThreadsService } from './domain/threads.ts'
 import { createTypingService } from './domain/typing.ts'
@@ -36,6 +37,7 @@ export function createServices(
     readState: createReadStateService(deps),
     drafts: createDraftsService(deps),
     presence: createPresenceService(deps),
+    search: createSearchService(deps),
     typing: createTypingService(deps),
   }
 }

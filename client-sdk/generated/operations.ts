@@ -660,6 +660,36 @@ export type MarkThreadReadMutation = {
   }
 };
 
+export type HighlightFragment = {
+  start: number,
+  end: number
+};
+
+export type SearchMessagesQueryVariables = Exact<{
+  query: string;
+  channelId?: string | null | undefined;
+  authorId?: string | null | undefined;
+  sentBefore?: string | null | undefined;
+  sentAfter?: string | null | undefined;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type SearchMessagesQuery = {
+  searchMessages: {
+    edges: Array<{
+      cursor: string,
+      node: MessageFragment,
+      highlights: Array<HighlightFragment> | null
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
+};
+
 export type MessageEventFragment = {
   stream: string,
   cursor: string,
@@ -986,6 +1016,11 @@ const MessagePageText = `fragment MessagePage on MessageConnection {
 const ThreadStateText = `fragment ThreadState on ThreadState {
   lastReadSeq
   unreadCount
+}`
+
+const HighlightText = `fragment Highlight on Highlight {
+  start
+  end
 }`
 
 const MessageEventText = `fragment MessageEvent on MessageEvent {
@@ -1480,6 +1515,39 @@ export const MarkThreadReadDocument: TypedDocument<MarkThreadReadMutation, MarkT
   }
 }
 ${ThreadStateText}`,
+}
+
+export const SearchMessagesDocument: TypedDocument<SearchMessagesQuery, SearchMessagesQueryVariables> = {
+  name: 'SearchMessages',
+  text: `query SearchMessages($query: String!, $channelId: ID, $authorId: ID, $sentBefore: DateTime, $sentAfter: DateTime, $first: Int, $after: String) {
+  searchMessages(
+    query: $query
+    channelId: $channelId
+    authorId: $authorId
+    sentBefore: $sentBefore
+    sentAfter: $sentAfter
+    first: $first
+    after: $after
+  ) {
+    edges {
+      cursor
+      node {
+        ...Message
+      }
+      highlights {
+        ...Highlight
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${HighlightText}
+${UserText}`,
 }
 
 export const MessagesDocument: TypedDocument<MessagesSubscription, MessagesSubscriptionVariables> = {

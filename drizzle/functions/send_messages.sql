@@ -36,7 +36,10 @@ CREATE OR REPLACE FUNCTION send_messages(
   kind text, content text, mention_ids bigint[], edited_at timestamptz, deleted_at timestamptz,
   touched json
 )
-LANGUAGE plpgsql AS $$
+LANGUAGE plpgsql
+-- On another machine nobody would say which schema is meant.
+SET search_path FROM CURRENT
+AS $$
 #variable_conflict use_column
 DECLARE
   old_first_seq integer;
@@ -53,7 +56,9 @@ DECLARE
   one_id bigint;
   one_count integer;
   one_change integer;
+  one_pinned_at timestamptz;
   first_bucket integer;
+  is_empty boolean;
 BEGIN
   SELECT c.first_seq, c.last_seq, c.last_change, c.last_id,
          (extract(epoch FROM clock_timestamp()) * 1000)::bigint - 946684800000
@@ -126,7 +131,8 @@ BEGIN
         VALUES (in_channel_id, one, one_change, 'ENRICHED', one_count)
         ON CONFLICT (channel_id, message_id)
         DO UPDATE SET change = excluded.change, kind = excluded.kind, reply_count = t.reply_count + excluded.reply_count
-        RETURNING json_build_array(t.change, t.reply_count, t.pinned_at) INTO touched;
+        RETURNING t.reply_count, t.pinned_at INTO one_count, one_pinned_at;
+      touched := json_build_array(one_change, one_count, one_pinned_at);
       SELECT m.id, m.seq, m.change, m.author_id, m.reply_to_id, m.kind, m.content, m.mention_ids, m.edited_at, m.deleted_at
         INTO id, seq, change, author_id, reply_to_id, kind, content, mention_ids, edited_at, deleted_at
         FROM messages m WHERE m.channel_id = in_channel_id AND m.id = one;
@@ -151,9 +157,10 @@ BEGIN
 
   -- The channel's first message of a month is what its history is found by.
   first_bucket := message_bucket(old_id);
-  IF old_seq = 0 OR message_bucket(next_id + new_count - 1) > first_bucket THEN
+  is_empty := old_seq = 0 OR old_seq < old_first_seq;
+  IF is_empty OR message_bucket(next_id + new_count - 1) > first_bucket THEN
     FOR n IN 1 .. new_count LOOP
-      CONTINUE WHEN (old_seq > 0 OR n > 1) AND message_bucket(next_id + n - 1) = first_bucket;
+      CONTINUE WHEN (NOT is_empty OR n > 1) AND message_bucket(next_id + n - 1) = first_bucket;
       first_bucket := message_bucket(next_id + n - 1);
       INSERT INTO channel_buckets (channel_id, first_seq, first_change, bucket)
         VALUES (in_channel_id, old_seq + n, old_change + n, first_bucket);

@@ -34,6 +34,8 @@ export const channels = pgTable(
     index('channels_public_name')
       .on(sql`lower(${table.name})`, table.id)
       .where(sql`${table.kind} = 'PUBLIC'`),
+    // Of the few that have one.
+    index('channels_retention').on(table.retentionDays).where(sql`${table.retentionDays} is not null`),
   ],
 )
 

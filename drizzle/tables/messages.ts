@@ -48,8 +48,23 @@ export const channelBuckets = pgTable(
     /** Months since January 2000. */
     bucket: integer().notNull(),
   },
-  (table) => [primaryKey({ columns: [table.channelId, table.firstSeq] })],
+  (table) => [
+    primaryKey({ columns: [table.channelId, table.firstSeq] }),
+    // Retention asks who still has messages of a month.
+    index('channel_buckets_bucket').on(table.bucket, table.channelId),
+  ],
 )
+
+/**
+ * Channels whose history begins later than it did, as retention has it. What lies before its beginning is nobody's any
+ * more, and is removed bit by bit; then the row goes, too.
+ */
+export const expirations = pgTable('expirations', {
+  channelId: snowflake('channel_id').primaryKey(),
+  /** The first seq, and the lowest id, that are kept. */
+  firstSeq: integer('first_seq').notNull(),
+  firstId: snowflake('first_id').notNull(),
+})
 
 /**
  * What happened to messages after they were created, one row for each that anything happened to: what a stream must

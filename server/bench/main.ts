@@ -1,17 +1,27 @@
 import { benchFanout } from './fanout.ts'
+import { type BenchOptions, parseBench, usage } from './options.ts'
 import { benchPages } from './pages.ts'
 import { benchSends } from './sends.ts'
+import { benchStoreSends } from './store-sends.ts'
 
-const benchmarks: Record<string, () => Promise<void>> = {
+const benchmarks: Record<string, (options: BenchOptions) => Promise<void>> = {
   sends: benchSends,
   pages: benchPages,
   fanout: benchFanout,
+  'store-sends': benchStoreSends,
 }
 
-const named = process.argv.slice(2)
-const unknown = named.filter((name) => !(name in benchmarks))
-if (unknown.length > 0) {
-  process.stderr.write(`No such benchmark: ${unknown.join(', ')}. There are: ${Object.keys(benchmarks).join(', ')}\n`)
-  process.exit(1)
+function parse() {
+  try {
+    const parsed = parseBench(process.argv.slice(2))
+    const unknown = parsed.names.filter((name) => !(name in benchmarks))
+    if (unknown.length === 0) return parsed
+    throw new TypeError(`No such benchmark: ${unknown.join(', ')}. There are: ${Object.keys(benchmarks).join(', ')}`)
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n\n${usage}`)
+    process.exit(1)
+  }
 }
-for (const name of named.length > 0 ? named : Object.keys(benchmarks)) await benchmarks[name]!()
+
+const { names, options } = parse()
+for (const name of names.length > 0 ? names : Object.keys(benchmarks)) await benchmarks[name]!(options)

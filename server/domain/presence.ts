@@ -1,4 +1,4 @@
-import { eq, sql } from 'drizzle-orm'
+import { and, eq, sql } from 'drizzle-orm'
 import { users } from '../../drizzle/tables/index.ts'
 import { isOneOf } from '../lib/sql.ts'
 import { checkText } from '../lib/text.ts'
@@ -26,8 +26,8 @@ export function createPresenceService({ database, announce }: Deps, options = { 
     leaving.delete(userId)
     connections.delete(userId)
     // Who hides is not given away by when they were last there.
-    const seenNow = sql`case when ${users.presenceStatus} = 'OFFLINE' then ${users.lastActiveAt} else now() end`
-    await orm.update(users).set({ lastActiveAt: seenNow }).where(eq(users.id, userId))
+    const isSeen = sql`${users.presenceStatus} is distinct from 'OFFLINE'`
+    await orm.update(users).set({ lastActiveAt: sql`now()` }).where(and(eq(users.id, userId), isSeen))
     announce.presence(userId)
   }
 

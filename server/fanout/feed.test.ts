@@ -58,7 +58,10 @@ function open(bus: EventBus, intervalMs: number, source: Source<Change> = channe
 /** Listens, and keeps what was heard. */
 async function listen() {
   const heard: Change[] = []
-  const attached = await feeds.attach(id, (changes) => heard.push(...changes))
+  const attached = await feeds.attach(id, (changes) => {
+    if (changes === 'lost') throw new Error('Nothing was removed')
+    heard.push(...changes)
+  })
   return { heard, ...attached! }
 }
 

@@ -33,7 +33,7 @@ const accountKey = 'account'
 /**
  * Everything that concerns one user: the account's stream and those of all their channels, in any order between
  * streams and in order within each. Streams that `after` does not name begin now. Throws BAD_USER_INPUT for what is no
- * cursor of theirs, and CURSOR_EXPIRED for one from the future.
+ * cursor of theirs, and CURSOR_EXPIRED for one from the future, or from before what is kept; its field says which.
  */
 export async function openInbox(
   deps: StreamDeps,
@@ -149,7 +149,7 @@ export async function openInbox(
   /** Lets each reader begin where its cursor stands, or else where its stream does. */
   async function begin(): Promise<void> {
     const [accountHead] = await deps.accounts.source.heads([viewerId])
-    if (held.account !== null) checkCursorIsGood(held.account, accountHead!)
+    if (held.account !== null) checkCursorIsGood(held.account, accountHead!, held.account.field)
     account!.begin(held.account ?? accountHead!)
 
     // What is joined from here on comes on the account's stream.
@@ -166,11 +166,13 @@ export async function openInbox(
         forget(head.id)
         continue
       }
-      const position = held.channels.get(head.id) ?? head
-      checkCursorIsGood(position, head)
+      const cursor = held.channels.get(head.id)
+      const position = cursor ?? head
       // A cursor from before the viewer last joined: what happened between is none of theirs to hear.
       const joined = { change: member.joinedChange, seq: member.joinedSeq }
-      readers.get(head.id)!.begin(position.change < joined.change ? joined : position)
+      const from = position.change < joined.change ? joined : position
+      if (cursor !== undefined) checkCursorIsGood(cursor, head, cursor.field, from)
+      readers.get(head.id)!.begin(from)
       ready.add(head.id)
     }
   }
@@ -203,16 +205,19 @@ export async function openInbox(
   }, close)
 }
 
+/** A position that a client holds, and where in the input it stands. */
+type HeldCursor = Position & { field: string }
+
 function readCursors(after: readonly string[], viewerId: string) {
   if (after.length > maxCursors) throw badInput(`At most ${maxCursors} cursors.`, 'after')
-  const channels = new Map<string, Position>()
-  let account: Position | null = null
-  for (const text of after) {
+  const channels = new Map<string, HeldCursor>()
+  let account: HeldCursor | null = null
+  for (const [place, text] of after.entries()) {
     const cursor = decodeCursor(text)
     if (cursor === null || (cursor.kind === 'account' && cursor.id !== viewerId)) {
       throw badInput('This is not a cursor of yours.', 'after')
     }
-    const position = { change: cursor.change, seq: cursor.seq }
+    const position = { change: cursor.change, seq: cursor.seq, field: `after.${place}` }
     if (cursor.kind === 'account') account = position
     else channels.set(cursor.id, position)
   }

@@ -49,8 +49,14 @@ export function checkCursor(text: string, kind: Cursor['kind'], id: string, fiel
  * A cursor from the future was given out by a store that has since been put back: nobody knows what came after. One of
  * before what is kept misses what has been removed.
  */
-export function checkCursorIsGood(after: Position, head: Position & { expiredChange: number }, field = 'after') {
-  if (after.change > head.change || after.change < head.expiredChange) throw cursorExpired(field)
+export function checkCursorIsGood(
+  after: Position,
+  head: Position & { expiredChange: number },
+  field = 'after',
+  /** Where the stream will begin, which may be later. */
+  from = after,
+) {
+  if (after.change > head.change || from.change < head.expiredChange) throw cursorExpired(field)
 }
 
 /**

@@ -99,13 +99,16 @@ async function openChannel(options: LoadOptions, plan: ChannelPlan, place: Place
 
 /** Locks the channel, and makes sure that it is where this run believes it to be. */
 async function lockProgress(tx: Transaction, source: string, plan: ChannelPlan, done: number): Promise<void> {
-  const [row] = await tx.run<{ messages: number; last_id: string }>(
-    `select i.messages, c.last_id from imports i join channels c on c.id = i.channel_id
-     where i.source = $1 and i.channel_key = $2 for no key update of i, c`,
+  const [progress] = await tx.run<{ messages: number; channel_id: string }>(
+    'select messages, channel_id from imports where source = $1 and channel_key = $2 for no key update',
     [source, plan.channel],
   )
-  if (row?.messages !== done) throw new ImportError(`Another import of "${source}" is running. Wait for its end.`)
-  const reason = refuseNewer(plan, done, row.last_id)
+  if (progress?.messages !== done) throw new ImportError(`Another import of "${source}" is running. Wait for its end.`)
+  const [channel] = await tx.run<{ last_id: string }>(
+    'select last_id from channels where id = $1 for no key update',
+    [progress.channel_id],
+  )
+  const reason = refuseNewer(plan, done, channel!.last_id)
   if (reason !== null) throw new ImportError(`${plan.channel}: ${reason}`)
 }
 

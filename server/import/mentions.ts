@@ -73,23 +73,21 @@ export function createMentions(authors: readonly string[], people: People): Ment
   }
 }
 
-/**
- * Who of these names, by `usernameKey`, is a member of the channel. It looks up name by name: a large channel that has
- * just come in is not in the planner's statistics yet, and would be walked through for each of them.
- */
+/** Who of these names, by `usernameKey`, is a member of the channel. */
 export async function findMembers(
   tx: Transaction,
   channelId: string,
   names: readonly string[],
 ): Promise<Map<string, string>> {
   if (names.length === 0) return new Map()
-  const rows = await tx.run<{ key: string; user_id: string }>(
-    `select wanted.key, n.user_id from unnest($2::text[]) as wanted (key)
-     cross join lateral (select user_id from usernames where key = wanted.key offset 0) n
-     cross join lateral (
-       select from members where channel_id = $1 and user_id = n.user_id and left_at is null offset 0
-     ) m`,
-    [channelId, names],
+  const named = await tx.run<{ key: string; user_id: string }>(
+    'select key, user_id from usernames where key = any ($1::text[])',
+    [names],
   )
-  return new Map(rows.map((row) => [row.key, row.user_id]))
+  const here = await tx.run<{ user_id: string }>(
+    'select user_id from members where channel_id = $1 and user_id = any ($2::bigint[]) and left_at is null',
+    [channelId, named.map((row) => row.user_id)],
+  )
+  const present = new Set(here.map((row) => row.user_id))
+  return new Map(named.filter((row) => present.has(row.user_id)).map((row) => [row.key, row.user_id]))
 }

@@ -51,17 +51,16 @@ export async function ensurePeople(
 }
 
 async function findKnown(tx: Transaction, source: string, authors: readonly Author[], people: People) {
-  const rows = await tx.run<{ subject: string; user_id: string; username: string }>(
-    `select i.subject, i.user_id, u.username
-     from unnest($2::text[]) as wanted (subject)
-     join identities i on i.issuer = $1 and i.subject = wanted.subject
-     join users u on u.id = i.user_id`,
+  const known = await tx.run<{ subject: string; user_id: string }>(
+    'select subject, user_id from identities where issuer = $1 and subject = any ($2::text[])',
     [issuerOf(source), authors.map((author) => author.name)],
   )
-  for (const row of rows) {
-    people.ids.set(row.subject, row.user_id)
-    people.usernames.set(row.user_id, usernameKey(row.username))
-  }
+  const users = await tx.run<{ id: string; username: string }>(
+    'select id, username from users where id = any ($1::bigint[])',
+    [known.map((row) => row.user_id)],
+  )
+  for (const row of known) people.ids.set(row.subject, row.user_id)
+  for (const row of users) people.usernames.set(row.id, usernameKey(row.username))
 }
 
 async function create(
@@ -126,24 +125,24 @@ async function insert(
   issuer: string,
   wishes: readonly { id: string; username: string; key: string; display_name: string; name: string; since: Date }[],
 ): Promise<Set<string>> {
-  const rows = await tx.run<{ id: string }>(
-    `/* import people */
-     with wished as (
-       select * from json_to_recordset($2::text::json)
-         as w (id bigint, username text, key text, display_name text, name text, since timestamptz)
-     ), named as (
-       insert into usernames (key, user_id) select key, id from wished order by key on conflict do nothing
-       returning user_id
-     ), created as (
-       insert into users (id, username, display_name, created_at)
-       select id, username, display_name, since from wished where id in (select user_id from named)
-       returning id
-     ), identified as (
-       insert into identities (issuer, subject, user_id)
-       select $1, name, id from wished where id in (select user_id from named)
-     )
-     select id from created`,
-    [issuer, JSON.stringify(wishes)],
+  const named = await tx.run<{ user_id: string }>(
+    `/* import names */ insert into usernames (key, user_id)
+     select key, id from json_to_recordset($1::text::json) as w (id bigint, key text) order by key
+     on conflict do nothing returning user_id`,
+    [JSON.stringify(wishes)],
   )
-  return new Set(rows.map((row) => row.id))
+  const made = new Set(named.map((row) => row.user_id))
+  const people = JSON.stringify(wishes.filter((wish) => made.has(wish.id)))
+  await tx.run(
+    `/* import people */ insert into users (id, username, display_name, created_at)
+     select id, username, display_name, since
+     from json_to_recordset($1::text::json) as w (id bigint, username text, display_name text, since timestamptz)`,
+    [people],
+  )
+  await tx.run(
+    `/* import identities */ insert into identities (issuer, subject, user_id)
+     select $2::text, name, id from json_to_recordset($1::text::json) as w (id bigint, name text)`,
+    [people, issuer],
+  )
+  return made
 }

@@ -28,17 +28,23 @@ export async function findPlaces(
   plans: readonly ChannelPlan[],
 ): Promise<Map<string, Place>> {
   const names = plans.map((plan) => plan.channel)
-  const known = await database.run<Known>(
-    `select i.channel_key, i.channel_id, i.messages, i.digest, c.last_id
-     from imports i join channels c on c.id = i.channel_id where i.source = $1 and i.channel_key = any ($2::text[])`,
+  const begun = await database.run<Omit<Known, 'last_id'>>(
+    `select channel_key, channel_id, messages, digest from imports where source = $1 and channel_key = any ($2::text[])`,
     [source, names],
   )
+  const heads = await database.run<{ id: string; last_id: string }>(
+    'select id, last_id from channels where id = any ($1::bigint[])',
+    [begun.map((row) => row.channel_id)],
+  )
+  const lastIds = new Map(heads.map((row) => [row.id, row.last_id]))
   const named = await database.run<Named>(
     `select c.id, c.name, c.last_id from unnest($1::text[]) as wanted (name)
      join channels c on c.kind = 'PUBLIC' and lower(c.name) = lower(wanted.name) and c.name = wanted.name`,
     [names],
   )
-  const knownByName = new Map(known.map((row) => [row.channel_key, row]))
+  const knownByName = new Map(
+    begun.map((row): [string, Known] => [row.channel_key, { ...row, last_id: lastIds.get(row.channel_id)! }]),
+  )
   const namedByName = Map.groupBy(named, (row) => row.name)
 
   const reasons: string[] = []

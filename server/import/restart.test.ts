@@ -29,34 +29,43 @@ async function progressOf(source: string): Promise<number> {
 
 /** All that the store holds of the channels of a source, but for the numbers that differ from one run to the next. */
 async function contents(source: string, from = database) {
-  const rows = (text: string) =>
-    from.run<Record<string, unknown>>(
+  type Row = Record<string, unknown>
+  const known = await from.run<{ user_id: string; subject: string }>('select user_id, subject from identities', [])
+  const subjects = new Map(known.map((row) => [row.user_id, row.subject]))
+  /** `user_id` becomes the name in the log; `$of` is the condition that a channel is of the source. */
+  const rows = async (text: string, order: readonly string[]): Promise<Row[]> => {
+    const found = await from.run<Row>(
       text.replace('$of', `in (select channel_id from imports where source = '${source}')`),
       [],
     )
+    const named = found.map((row) => ('user_id' in row ? { ...row, user_id: subjects.get(row.user_id as string) } : row))
+    const keyOf = (row: Row) => order.map((column) => String(row[column]).padStart(20)).join(' ')
+    return named.toSorted((one, other) => (keyOf(one) < keyOf(other) ? -1 : 1))
+  }
   return {
     channels: await rows(
-      `select name, kind, member_count, first_seq, last_seq, last_id, created_at
-       from channels where id $of order by name`,
+      'select name, kind, member_count, first_seq, last_seq, last_id, created_at from channels where id $of',
+      ['name'],
     ),
     messages: await rows(
-      `select c.name, m.id, m.seq, m.kind, i.subject, m.content, m.reply_to_id, m.reply_count,
+      `select c.name, m.id, m.seq, m.kind, m.author_id as user_id, m.content, m.reply_to_id, m.reply_count,
               cardinality(m.mention_ids)
        from ${storedMessages.replace('as stored', 'm')} join channels c on c.id = m.channel_id
-       join identities i on i.user_id = m.author_id
-       where m.channel_id $of order by c.name, m.seq`,
+       where m.channel_id $of`,
+      ['name', 'seq'],
     ),
     members: await rows(
-      `select c.name, i.subject, m.role, m.joined_at, m.last_read_seq
-       from members m join channels c on c.id = m.channel_id join identities i on i.user_id = m.user_id
-       where m.channel_id $of order by c.name, i.subject`,
+      `select c.name, m.user_id, m.role, m.joined_at, m.last_read_seq
+       from members m join channels c on c.id = m.channel_id where m.channel_id $of`,
+      ['name', 'user_id'],
     ),
     threads: await rows(
-      `select c.name, t.message_id, i.subject, t.last_read_seq from threads t join channels c on c.id = t.channel_id
-       join identities i on i.user_id = t.user_id where t.channel_id $of order by c.name, t.message_id, i.subject`,
+      `select c.name, t.message_id, t.user_id, t.last_read_seq
+       from threads t join channels c on c.id = t.channel_id where t.channel_id $of`,
+      ['name', 'message_id', 'user_id'],
     ),
-    mentions: await rows('select count(*)::int from mentions where channel_id $of'),
-    progress: await rows('select channel_key, messages, digest from imports where channel_id $of order by channel_key'),
+    mentions: await rows('select count(*)::int from mentions where channel_id $of', []),
+    progress: await rows('select channel_key, messages, digest from imports where channel_id $of', ['channel_key']),
   }
 }
 

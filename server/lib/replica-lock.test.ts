@@ -57,7 +57,7 @@ test('a replica that hears nobody is alone, and those with a bus share', async (
 test('a lock that went with its session is taken again', async () => {
   await lock({ hasBus: false })
   const [holder] = await sessions(true)
-  await databases[0]!.run('select pg_terminate_backend($1)', [holder])
+  await databases[0]!.run('select pg_terminate_backend($1::int)', [holder])
   await expect.poll(() => sessions(true)).toEqual([expect.not.toBeOneOf([holder])])
   await expect(lock({ hasBus: false })).rejects.toThrow('Another replica is running')
 })
@@ -70,7 +70,7 @@ test('a replica whose lock somebody else got meanwhile is told to go', async () 
   const faster = await open().reserve()
   const waiting = faster.run(`select pg_advisory_lock(${0x6d61}, hashtext(current_schema()))`, [])
   await expect.poll(() => sessions(false)).toHaveLength(1)
-  await databases[0]!.run('select pg_terminate_backend($1)', [holder])
+  await databases[0]!.run('select pg_terminate_backend($1::int)', [holder])
   await waiting
   await expect.poll(() => reasons).toEqual([expect.stringContaining('Another replica is running on this database.')])
   faster.release()

@@ -21,7 +21,7 @@ export type Appended = { firstSeq: number; lastSeq: number; lastChange: number }
  */
 const appendStatement = `/* append */
   with channel as materialized (
-    select last_seq, last_change, last_id from channels where id = $1 and last_id < $2::bigint for no key update
+    select first_seq, last_seq, last_change, last_id from channels where id = $1 and last_id < $2::bigint for no key update
   ), batch as (
     select b.*, last_seq + n::int as seq, last_change + n::int as change, ${bucketSql('b.id')} as bucket
     from channel, rows from (json_to_recordset($3::text::json) as (
@@ -68,7 +68,7 @@ const appendStatement = `/* append */
   ), begun as (
     insert into channel_buckets (channel_id, first_seq, first_change, bucket)
     select $1, min(seq), min(change), bucket from batch, channel
-    where last_seq = 0 or bucket > ${bucketSql('last_id')}
+    where last_seq = 0 or last_seq < first_seq or bucket > ${bucketSql('last_id')}
     group by bucket
   ), positions as (
     update members set last_read_seq = greatest(members.last_read_seq, own.seq)

@@ -29,7 +29,12 @@ export type Change = { channelId: string; change: number; seq: number } & (
 export type Position = { change: number; seq: number }
 
 /** Where a channel stands. */
-export type Head = Position & { channelId: string; membershipVersion: number }
+export type Head = Position & {
+  channelId: string
+  membershipVersion: number
+  /** Who has not seen this change cannot read on: what it was has been removed. */
+  expiredChange: number
+}
 
 export type ChangePage = {
   changes: Change[]
@@ -50,7 +55,7 @@ const noSeq = 0x7fff_ffff
 
 /**
  * Where to look for what is new after a position: which seqs, and in which ids they lie. There are at most as many new
- * messages as there were changes, whatever seq a cursor holds.
+ * messages as there were changes, whatever seq a cursor holds, and none before the channel's beginning.
  */
 type Window = { span: Span; ranges: { low: string; high: string }[]; isOpen: boolean }
 
@@ -69,7 +74,7 @@ async function findWindow(database: Database, channelId: string, after: Position
     bucket: number | null
   }>(
     `/* changes from */ with c as (
-       select *, greatest($3, last_seq - (last_change - $2)) + 1 as low from channels where id = $1
+       select *, greatest($3, last_seq - (last_change - $2), first_seq - 1) + 1 as low from channels where id = $1
      )
      select c.last_seq, c.last_change, c.last_id, c.expired_change, c.low, b.bucket
      from c left join channel_buckets b on b.channel_id = $1 and b.first_seq <= c.low + $4
@@ -100,7 +105,7 @@ async function findWindow(database: Database, channelId: string, after: Position
  */
 const changesSinceStatement = (ranges: number) => `/* changes since */
   with head as (
-    select last_change, last_seq, info_change,
+    select last_change, last_seq, info_change, expired_change,
            exists (select from members where channel_id = $1 and user_id = $4 and left_at is null) as member
     from channels where id = $1
   ), ceiling as (
@@ -145,13 +150,14 @@ const changesSinceStatement = (ranges: number) => `/* changes since */
     left join lateral (select * from members where channel_id = $1 and user_id = merged.user_id offset 0) p on true
     window in_order as (order by merged.at)
   )
-  select head.last_change, head.last_seq, head.member, ceiling.change as ceiling, sized.*
+  select head.last_change, head.last_seq, head.expired_change, head.member, ceiling.change as ceiling, sized.*
   from head cross join ceiling left join sized on place = 1 or coalesce(bytes, 0) <= ${maxPageBytes}
   order by sized.at`
 
 type RawChange = {
   last_change: number
   last_seq: number
+  expired_change: number
   member: boolean
   /** The last change of the window; null where retention has taken its last message away meanwhile. */
   ceiling: number | null
@@ -178,6 +184,23 @@ export async function changesSince(
   userId: string,
   catchUp: CatchUp = createCatchUp(after.change),
 ): Promise<ChangePage | null> {
+  // Retention moves a channel's beginning once in a month.
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const page = await readChanges(database, channelId, after, limit, userId, catchUp)
+    if (page !== 'moved') return page
+  }
+  throw cursorExpired()
+}
+
+/** One attempt; 'moved' where what the window named was gone by then. */
+async function readChanges(
+  database: Database,
+  channelId: string,
+  after: Position,
+  limit: number,
+  userId: string,
+  catchUp: CatchUp,
+): Promise<ChangePage | 'moved' | null> {
   const window = await findWindow(database, channelId, after, limit)
   if (window === null) return null
   const { span, ranges, isOpen } = window
@@ -193,20 +216,24 @@ export async function changesSince(
   ])
   const [first] = rows
   if (first === undefined) return null
-  if (first.ceiling === null) throw cursorExpired()
+  if (first.expired_change > after.change) throw cursorExpired()
+  if (first.ceiling === null) return 'moved'
   const isWhole = rows.length <= limit && (first.at === null || rows.length === Number(first.found))
   const changes: Change[] = []
   let seq = after.seq
+  let reached = after.change
   for (const row of rows.slice(0, limit)) {
     if (row.at === null) continue
+    reached = row.at
+    // Touched, and gone since.
+    if (row.id === null && row.member_row === null && row.change_kind !== 'CHANNEL') continue
     // A touched message may be one that this reader has not passed yet: only what was created moves the seq.
     if (row.change_kind === 'CREATED') seq = Math.max(seq, row.seq)
     changes.push(toChange(channelId, row, row.at, seq, catchUp))
   }
-  const last = changes.at(-1)
   const position = isWhole
     ? { change: Math.max(after.change, first.ceiling), seq: Math.max(seq, isOpen ? first.last_seq : span.to) }
-    : { change: last?.change ?? after.change, seq }
+    : { change: reached, seq }
   return { changes, position, complete: isWhole && isOpen, member: first.member }
 }
 
@@ -239,8 +266,15 @@ function toChange(channelId: string, row: RawChange, change: number, seq: number
 /** Where each of these channels stands, in one query. Channels that do not exist are left out. */
 export async function heads(database: Database, channelIds: readonly string[]): Promise<Head[]> {
   if (channelIds.length === 0) return []
-  const rows = await database.run<{ id: string; last_change: number; last_seq: number; membership_version: number }>(
-    '/* heads */ select id, last_change, last_seq, membership_version from channels where id = any ($1::bigint[])',
+  const rows = await database.run<{
+    id: string
+    last_change: number
+    last_seq: number
+    membership_version: number
+    expired_change: number
+  }>(
+    `/* heads */ select id, last_change, last_seq, membership_version, expired_change from channels
+     where id = any ($1::bigint[])`,
     [`{${channelIds.join(',')}}`],
   )
   return rows.map((row) => ({
@@ -248,5 +282,6 @@ export async function heads(database: Database, channelIds: readonly string[]): 
     change: row.last_change,
     seq: row.last_seq,
     membershipVersion: row.membership_version,
+    expiredChange: row.expired_change,
   }))
 }

@@ -6,6 +6,7 @@ import { createTurns, type Turns } from '../lib/turns.ts'
 import { bucketOf } from './bucket-time.ts'
 import type { Change, MessageChangeKind } from './changes.ts'
 import { readMessage } from './pages.ts'
+import { withBucket } from './partitions.ts'
 import type { ChannelRow, MemberRow, MessageRow } from './rows.ts'
 import { clockSlackMs } from './send.ts'
 import { compareSnowflakes, snowflakeAt } from './snowflake.ts'
@@ -44,7 +45,8 @@ const turnsOf = new WeakMap<Database, Turns>()
 
 /**
  * Runs `work` with the channel's row locked, in one transaction, and writes what it did to the channel's counters.
- * Returns its result and the changes it made, in order, to be announced. Null where there is no such channel.
+ * Returns its result and the changes it made, in order, to be announced. Null where there is no such channel. Where the
+ * month that it writes into has no partition yet, `work` runs a second time, after the first was rolled back.
  *
  * The changes of one channel take turns before they take a connection: the row would let only one of them go on anyway,
  * and the others would keep the pool from everybody else while they wait.
@@ -56,7 +58,7 @@ export async function changeChannel<Result>(
 ): Promise<{ result: Result; changes: Change[] } | null> {
   const turns = turnsOf.get(database) ?? createTurns(maxWaitMs)
   turnsOf.set(database, turns)
-  return turns.take(channelId, () =>
+  const change = () =>
     database.transaction(async (tx) => {
       const [row] = await tx.orm.select().from(channels).where(eq(channels.id, channelId)).for('no key update')
       if (row === undefined) return null
@@ -64,8 +66,8 @@ export async function changeChannel<Result>(
       const result = await work(locked.channel)
       await locked.save()
       return { result, changes: locked.changes }
-    }),
-  )
+    })
+  return turns.take(channelId, () => withBucket(database, channelId, change))
 }
 
 /** The same for a channel that this transaction has just made, which nobody else can see yet. */
@@ -112,11 +114,12 @@ export function lockedChannel(tx: Transaction, row: ChannelRow) {
 
     async append(kind, authorId, content) {
       const change = ++head.lastChange
+      const isFirst = head.lastSeq === 0 || head.lastSeq < head.firstSeq
       const seq = ++head.lastSeq
       head.firstSeq ||= seq
       const id = await nextId()
       const bucket = bucketOf(id)
-      if (seq === 1 || bucket > bucketOf(head.lastId)) {
+      if (isFirst || bucket > bucketOf(head.lastId)) {
         await tx.orm.insert(channelBuckets).values({ channelId: row.id, firstSeq: seq, firstChange: change, bucket })
       }
       head.lastId = id

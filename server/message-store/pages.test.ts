@@ -3,7 +3,7 @@ import { type Database, openDatabase } from '../../drizzle/connection.ts'
 import { migrate } from '../../drizzle/migrate.ts'
 import { unavailable } from '../errors.ts'
 import { fillChannel } from '../testing/fill-channel.ts'
-import { createTestDatabase } from '../testing/test-app.ts'
+import { createEmptyDatabase } from '../testing/test-app.ts'
 import { changesSince } from './changes.ts'
 import { readSpan, seqAt } from './pages.ts'
 import { snowflakeAt, snowflakeTime } from './snowflake.ts'
@@ -16,7 +16,8 @@ let database: Database
 let last: { text: string; parameters: readonly unknown[] }
 
 beforeAll(async () => {
-  database = openDatabase({ url: await createTestDatabase(), poolSize: 2, unavailable })
+  // Also where the tests run on several machines this is on one: which of them are asked is `routing.test.ts`.
+  database = openDatabase({ url: await createEmptyDatabase(), poolSize: 2, unavailable })
   await migrate(database)
   await database.run(`insert into channels (id, kind, created_at) select n, 'GROUP', now() from unnest($1::bigint[]) n`, [
     [channelId, other],

@@ -1,12 +1,18 @@
 import type { Database, Transaction } from '../../drizzle/connection.ts'
 import { termsVersion } from '../lib/search-terms.ts'
-import { bucketAt, rangeOf, tableOf } from './bucket-time.ts'
+import { bucketAt, bucketOf, rangeOf, tableOf } from './bucket-time.ts'
 
-/** Buckets made ahead of the present one: the workers may be away for two months before anybody notices. */
+/** Buckets made ahead of the present one: the workers may be away for two months before a write has to make its own. */
 const bucketsAhead = 2
+
+/** What is written may be older than now by some seconds; a day is beyond what any clock is wrong by. Milliseconds. */
+const dayMs = 86_400_000
 
 /** Any number that nothing else on the database locks: the letters "maru" and 2. */
 const partitionLock = 0x6d617275_02
+
+/** What Postgres says of a row that has no partition to go to; no table here has another rule of this kind. */
+const noPartition = '23514'
 
 /**
  * Makes the partitions of the buckets from `first` to `last`, by default of what is written now and for some time to
@@ -15,7 +21,7 @@ const partitionLock = 0x6d617275_02
  */
 export async function ensureBuckets(
   database: Database,
-  first = bucketAt(Date.now()) - 1,
+  first = bucketAt(Date.now() - dayMs),
   last = bucketAt(Date.now()) + bucketsAhead,
 ): Promise<number[]> {
   const wanted = Array.from({ length: Math.max(0, last - first + 1) }, (_, nth) => first + nth)
@@ -55,4 +61,39 @@ async function createPartition(tx: Transaction, table: string, low: string, high
   // The planner must know more of it than of other columns, to tell a rare word from a common one.
   await tx.run(`alter table ${table} alter column terms set statistics 1000`, [])
   await tx.run(`alter table messages attach partition ${table} for values from (${low}) to (${high})`, [])
+}
+
+/**
+ * Writes to the end of a channel, in a transaction that begins and ends within `write`. Where no partition takes what
+ * it writes, as the workers have been away for months, that is made and `write` called once more.
+ */
+export async function withBucket<T>(database: Database, channelId: string, write: () => Promise<T>): Promise<T> {
+  try {
+    return await write()
+  } catch (error) {
+    if (!isWithoutPartition(error)) throw error
+    await ensureBucketOfNext(database, channelId)
+    return write()
+  }
+}
+
+/** Drizzle wraps what the store rejects with. */
+function isWithoutPartition(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ((cause as { code?: unknown }).code === noPartition) return true
+  }
+  return false
+}
+
+/** The next message is of now, by the store's clock, or comes right after the channel's newest. */
+async function ensureBucketOfNext(database: Database, channelId: string): Promise<void> {
+  const [row] = await database.run<{ now: Date; last_id: string }>(
+    'select clock_timestamp() as now, last_id from channels where id = $1',
+    [channelId],
+  )
+  if (row === undefined) return
+  const now = bucketAt(+row.now)
+  const after = bucketOf(row.last_id)
+  await ensureBuckets(database, bucketAt(+row.now - dayMs), now + bucketsAhead)
+  if (after >= now) await ensureBuckets(database, after, after + 1)
 }

@@ -3,7 +3,7 @@ import { type Database, openDatabase } from '../../drizzle/connection.ts'
 import { migrate } from '../../drizzle/migrate.ts'
 import { unavailable } from '../errors.ts'
 import { searchTerms } from '../lib/search-terms.ts'
-import { createTestDatabase } from '../testing/test-app.ts'
+import { createEmptyDatabase } from '../testing/test-app.ts'
 import { type Append, appendBatch } from './append.ts'
 import { bucketAt, startOf, tableOf } from './bucket-time.ts'
 import { changesSince } from './changes.ts'
@@ -34,7 +34,8 @@ const recording = (): Database => ({
 })
 
 beforeAll(async () => {
-  database = openDatabase({ url: await createTestDatabase(), poolSize: 2, deadlineMs: 60_000, unavailable })
+  // Also where the tests run on several machines this is on one: which of them are asked is `routing.test.ts`.
+  database = openDatabase({ url: await createEmptyDatabase(), poolSize: 2, deadlineMs: 60_000, unavailable })
   await migrate(database)
   await ensureBuckets(database, oldest, newest + 2)
   for (const id of [busy, sleeper, sparse]) {

@@ -11,6 +11,7 @@ import {
 } from '../../client-sdk/index.ts'
 import { history, newChannel, say } from '../../schema/testing/operations.ts'
 import { parseGlobalId } from '../lib/global-id.ts'
+import { countLockWaits } from '../testing/lock-waits.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../testing/test-app.ts'
 import { channelSnowflake } from '../testing/watch-changes.ts'
 import { hashOf } from './send.ts'
@@ -43,16 +44,8 @@ async function holdChannel() {
   const sql = postgres(app.databaseUrl, { max: 1, onnotice: () => {} })
   await sql.unsafe('begin')
   await sql.unsafe('select from channels where id = $1 for no key update', [channelSnowflake(channelId)])
-  const waiting = async () => {
-    const [row] = await app.app.database.run<{ count: number }>(
-      `select count(*)::int from pg_stat_activity
-       where wait_event_type = 'Lock' and application_name = current_setting('application_name')`,
-      [],
-    )
-    return row!.count
-  }
   return {
-    untilWaiting: (count: number) => expect.poll(waiting, { interval: 10 }).toBe(count),
+    untilWaiting: (count: number) => expect.poll(() => countLockWaits(app.app.database), { interval: 10 }).toBe(count),
     async release() {
       await sql.unsafe('commit')
       await sql.end()

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { Database } from '../../drizzle/connection.ts'
 import type { Change } from './changes.ts'
 import { readMessages } from './pages.ts'
+import { withBucket } from './partitions.ts'
 import { type MessageKind, type MessageRow, type RawMessage, toMessageRow } from './rows.ts'
 
 /** A message on its way into the store. */
@@ -51,7 +52,7 @@ export async function sendBatch(
   proposedId: string,
   sends: readonly Send[],
 ): Promise<BatchResult> {
-  const rows = await database.run<RawSent>(sendStatement, [
+  const parameters = [
     channelId,
     membershipVersion,
     proposedId,
@@ -65,7 +66,8 @@ export async function sendBatch(
     sends.map((send) => send.root?.seq ?? null),
     sends.map((send) => arrayLiteral(send.mentionIds)),
     sends.map((send) => arrayLiteral(send.terms)),
-  ])
+  ]
+  const rows = await withBucket(database, channelId, () => database.run<RawSent>(sendStatement, parameters))
   if (rows.length === 0) return { moved: true }
 
   const outcomes: (SendOutcome | undefined)[] = sends.map(() => undefined)

@@ -4,6 +4,7 @@ import { inject } from 'vitest'
 import { WebSocket } from 'ws'
 import { createMaruClient, type MaruClient, SignUpDocument, type SignUpMutation } from '../../client-sdk/index.ts'
 import { openDatabase } from '../../drizzle/connection.ts'
+import { whyNotDistribute } from '../../drizzle/distribution.ts'
 import { migrate } from '../../drizzle/migrate.ts'
 import { type App, createApp } from '../app.ts'
 import { readConfig } from '../config.ts'
@@ -52,7 +53,7 @@ const jwtSecret = 'the same for all replicas of a test'
  * Makes an empty store, in a schema of its own, on the Postgres that the tests share or on another one; returns its
  * address. Sessions on it bear the schema's name, so that a test can tell them from those of others.
  */
-export async function createTestDatabase(base = inject('databaseUrl')): Promise<string> {
+export async function createEmptyDatabase(base = inject('databaseUrl')): Promise<string> {
   const name = `test_${randomBytes(6).toString('hex')}`
   const sql = postgres(base, { max: 1, onnotice: () => {} })
   await sql.unsafe(`create schema ${name}`)
@@ -61,6 +62,15 @@ export async function createTestDatabase(base = inject('databaseUrl')): Promise<
   url.searchParams.set('search_path', name)
   url.searchParams.set('application_name', name)
   return url.href
+}
+
+/** The same; on Citus its tables are there, and distributed, which nothing but a command of the operator's does. */
+export async function createTestDatabase(base = inject('databaseUrl')): Promise<string> {
+  const url = await createEmptyDatabase(base)
+  const database = openDatabase({ url, poolSize: 1, deadlineMs: 60_000, unavailable })
+  if ((await whyNotDistribute(database)) === null) await migrate(database, { distribute: true })
+  await database.close()
+  return url
 }
 
 /** A log that says nothing but what must not happen. */

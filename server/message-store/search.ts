@@ -1,0 +1,119 @@
+import type { Database } from '../../drizzle/connection.ts'
+import type { MessageKey } from './pages.ts'
+import { createSteps, maxLooked } from './search-steps.ts'
+import { compareSnowflakes } from './snowflake.ts'
+
+/** Which messages are looked for. */
+export type SearchRequest = {
+  /** At least one. */
+  channelIds: readonly string[]
+  /** How many messages these channels have, and since when, in milliseconds since 1970: estimates will do. */
+  messages: number
+  since: number
+  /** Null is anybody. */
+  authorIds: readonly string[] | null
+  /** What they have among their terms; with none, all messages of the channels are looked through. */
+  terms: readonly number[]
+  /** Their ids, the upper end excluded. */
+  low: string
+  high: string
+  /** How many are wanted. */
+  size: number
+  /** Whether a message with these terms is one: different words may have one hash, and words an order. */
+  accepts(message: { channelId: string; seq: number; content: string }): boolean
+}
+
+export type SearchResult = {
+  /**
+   * The newest first, at most one more than were wanted. Of long messages nobody has looked whether they are accepted.
+   */
+  keys: MessageKey[]
+  /** Below which id nobody has looked; null where nothing is left. */
+  reached: string | null
+}
+
+/** Milliseconds after which a search stops where it is and leaves the rest to the next page. */
+const patienceMs = 200
+
+/** Bytes of content on one page, as on pages of history. */
+const maxPageBytes = 1_000_000
+
+/** Bytes of a content that is read along with candidates. */
+const maxCandidateBytes = 20_000
+
+type Candidate = { channel_id: string; id: string; seq: number; bytes: number; content: string | null }
+
+const candidateColumns = `m.channel_id, m.id, m.seq, octet_length(m.content) as bytes,
+  case when octet_length(m.content) <= ${maxCandidateBytes} then m.content end as content`
+
+/** Messages that people wrote, and that are still there, of any author or of these. */
+const isWanted = `m.deleted_at is null and m.kind in ('USER', 'ACTION')
+  and ($5::bigint[] is null or m.author_id = any ($5::bigint[]))`
+
+/** Within a range of ids, by the index of channels. `is true` keeps the index of terms out of the plan. */
+const byChannels = (hasTerms: boolean) => `/* search by channels */ select ${candidateColumns} from messages m
+  where m.channel_id = any ($1::bigint[]) and m.id >= $2::bigint and m.id < $3::bigint and ${isWanted}
+    ${hasTerms ? 'and (m.terms @> $6::int[]) is true' : ''}
+  order by m.id desc limit $4::int`
+
+/** The same by the index of terms, which stops where there is too much to look at, and says so. */
+const byTerms = `/* search by terms */
+  with found as materialized (
+    select m.channel_id, m.id, m.seq, m.author_id, m.kind, m.deleted_at, m.content from messages m
+    where m.id >= $2::bigint and m.id < $3::bigint and m.terms @> $6::int[]
+    limit ${maxLooked + 1}
+  )
+  select c.looked, m.* from (select count(*)::int as looked from found) c
+  left join (
+    select ${candidateColumns} from found m where m.channel_id = any ($1::bigint[]) and ${isWanted}
+    order by m.id desc limit $4::int
+  ) m on true
+  order by m.id desc`
+
+/**
+ * Finds messages, the newest first, going back through time until there are enough of them. It may stop before, after
+ * some time or where they are too much to show at once, and says how far it has come.
+ */
+export async function findMessages(database: Database, request: SearchRequest): Promise<SearchResult> {
+  const { channelIds, authorIds, terms, low, size } = request
+  const steps = createSteps({ ...request, hasTerms: terms.length > 0, channels: channelIds.length })
+  const started = performance.now()
+  const keys: MessageKey[] = []
+  let high = request.high
+  let bytes = 0
+
+  async function read(by: 'channels' | 'terms', from: string, limit: number) {
+    const parameters: unknown[] = [channelIds, from, high, limit, authorIds]
+    if (terms.length > 0) parameters.push(terms)
+    if (by === 'channels') return { rows: await database.run<Candidate>(byChannels(terms.length > 0), parameters) }
+    const rows = await database.run<Candidate & { looked: number }>(byTerms, parameters)
+    const { looked } = rows[0]!
+    // Where nothing was found one row says so, without a message.
+    return { looked: looked > maxLooked ? null : looked, rows: rows.filter((row) => row.id !== null) }
+  }
+
+  while (compareSnowflakes(high, low) > 0) {
+    if (performance.now() - started > patienceMs) return { keys, reached: high }
+    const wanted = size + 1 - keys.length
+    const limit = 2 * wanted + 16
+    const step = steps.next(high)
+    const begun = performance.now()
+    const { rows, looked } = await read(step.by, step.low, limit)
+    const before = keys.length
+    if (looked !== null) {
+      for (const row of rows) {
+        const message = { channelId: row.channel_id, seq: row.seq, content: row.content ?? '' }
+        if (row.content !== null && !request.accepts(message)) continue
+        bytes += row.bytes
+        if (bytes > maxPageBytes && keys.length > 0) return { keys, reached: (BigInt(row.id) + 1n).toString() }
+        keys.push({ channelId: row.channel_id, messageId: row.id })
+        if (keys.length > size) return { keys, reached: row.id }
+      }
+    }
+    const milliseconds = performance.now() - begun
+    const counts = steps.learn(step, { hits: keys.length - before, wanted, milliseconds, looked })
+    // As many as were asked for: there may be more in the same span.
+    if (counts) high = rows.length === limit ? rows.at(-1)!.id : step.low
+  }
+  return { keys, reached: null }
+}
