@@ -60,7 +60,6 @@ const toCome = [
   'Suggestion',
   'SuggestionKind',
   'Query.autocomplete',
-  'Query.searchMessages',
   // Activity and feed
   'Activity',
   'ActivityConnection',

@@ -131,6 +131,7 @@ async function readEverything(groupId: string, directId: string) {
       viewer { ${user} } user(username: "bob") { id } node(id: $id) { id } nodes(ids: $ids) { id }
       channel(id: $id) { ${channel} }
       channels { edges { cursor node { ${channel} } } ${page} } publicChannels { edges { cursor node { id } } }
+      searchMessages(query: "yes") { edges { cursor highlights { start end } node { id } } ${page} }
     }`,
     { id: groupId, ids: [directId, bob.id] },
   )

@@ -30,6 +30,8 @@ export type Store = {
   database: Database
   /** A read replica of it; null where there is none. */
   replica: Database | null
+  /** The same for work that nobody waits for: few connections, on which a statement may take an hour. */
+  maintenance: Database
   secrets: { jwtSecret: string }
   close(): Promise<void>
 }
@@ -65,7 +67,15 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
     around: measureStatements(metrics),
   })
   const replica = config.database.replicaUrl === null ? null : openReplica(config.database.replicaUrl, { config, metrics })
+  const maintenance = openDatabase({
+    url,
+    poolSize: maintenancePoolSize,
+    deadlineMs: maintenanceDeadlineMs,
+    unavailable,
+    around: measureStatements(metrics),
+  })
   const close = async () => {
+    await maintenance.close()
     await replica?.close()
     await database.close()
     await embedded?.stop()
@@ -75,12 +85,18 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
     const ran = await migrateAt(url)
     await ensureBuckets(database)
     if (ran.length > 0) log.info({ migrations: ran.length }, 'database migrated')
-    return { database, replica, secrets, close }
+    return { database, replica, maintenance, secrets, close }
   } catch (error) {
     await close()
     return rethrow(error)
   }
 }
+
+/** Opened when they are needed: for what is done every second, for what takes long, and for the lock on that. */
+const maintenancePoolSize = 3
+
+/** To write a month of messages anew may take its time. */
+const maintenanceDeadlineMs = 3_600_000
 
 /** A page that the replica does not give in this time is read on the primary. Milliseconds. */
 const replicaDeadlineMs = 1_000
@@ -122,7 +138,10 @@ async function deploymentOf(database: Database): Promise<string> {
 }
 
 /** The one place that chooses engines. */
-export async function createApp({ config, log, metrics }: Surroundings, store: Store): Promise<App> {
+export async function createApp(
+  { config, log, metrics }: Surroundings,
+  store: Omit<Store, 'maintenance'>,
+): Promise<App> {
   const { database } = store
   const onError = (error: unknown) => log.warn({ err: error }, 'will be tried again')
   const lease = await leaseWorker(database, onError)

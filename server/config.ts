@@ -107,6 +107,18 @@ export const settings = {
     example: 'https://id.example.org',
   }),
   AUTH_AUDIENCE: optional('any', "The `aud` that the provider's tokens must name.", text(), { example: 'maru' }),
+  // A hundred years are for good.
+  MESSAGE_RETENTION_DAYS: optional(
+    'messages are kept for good',
+    'Days for which messages are kept. They go by whole months; a channel may have a retention of its own.',
+    wholeNumber(1, 36_500),
+    { example: '365' },
+  ),
+  COMPACT_AFTER_MONTHS: withDefault(
+    '3',
+    'After so many months the messages of a month are written anew, into less room; 0 for never.',
+    wholeNumber(0, 1_200),
+  ),
   GROUP_MAX_MEMBERS: withDefault('100', 'Members of a GROUP channel.', wholeNumber(2, 10_000)),
   // The longest message is 100,000 code points, each of up to 12 bytes where a client escapes it: "\ud83d\ude00".
   MAX_REQUEST_BYTES: withDefault(
@@ -241,6 +253,12 @@ function arrange(values: ValuesOf<typeof settings>) {
       provider: together({ jwksUrl: values.AUTH_JWKS_URL, issuer: values.AUTH_ISSUER }),
       /** Null for any; only asked of the provider's tokens. */
       providerAudience: values.AUTH_AUDIENCE,
+    }),
+    maintenance: Object.freeze({
+      /** Null for good. */
+      retentionDays: values.MESSAGE_RETENTION_DAYS,
+      /** Null for never. */
+      compactAfterMonths: values.COMPACT_AFTER_MONTHS === 0 ? null : values.COMPACT_AFTER_MONTHS,
     }),
     limits: Object.freeze({
       groupMaxMembers: values.GROUP_MAX_MEMBERS,

@@ -14,7 +14,7 @@ async function start(surroundings: Surroundings, parts: Part[], fail: Fail): Pro
   const app = await createApp(surroundings, store)
   parts.push({ name: 'app', stop: app.close })
   if (!process.argv.includes('--without-workers')) {
-    const workers = startWorkers({ database: store.database, log })
+    const workers = startWorkers({ database: store.maintenance, log, settings: config.maintenance })
     parts.push({ name: 'workers', stop: workers.stop })
   }
   const server = await serveApp(app, surroundings)

@@ -12,7 +12,8 @@ await runProcess(process.env, async (surroundings, parts, fail) => {
   }
   const store = await openStore(surroundings, fail)
   parts.push({ name: 'store', stop: store.close })
-  const workers = startWorkers({ database: store.database, log: surroundings.log })
+  const { config, log } = surroundings
+  const workers = startWorkers({ database: store.maintenance, log, settings: config.maintenance })
   parts.push({ name: 'workers', stop: workers.stop })
-  surroundings.log.info('Maru’s workers are ready.')
+  log.info('Maru’s workers are ready.')
 })

@@ -1,10 +1,43 @@
 import type { Database } from '../drizzle/connection.ts'
+import type { Config } from '../server/config.ts'
+import { compact } from '../server/message-store/compact.ts'
+import { emptyOutbox } from '../server/message-store/outbox-relay.ts'
+import { ensureBuckets } from '../server/message-store/partitions.ts'
+import { cleanAllPendingLists, cleanPendingLists } from '../server/message-store/pending-list.ts'
+import { reindex } from '../server/message-store/reindex.ts'
+import { retain } from '../server/message-store/retention.ts'
+import type { Log } from '../server/observability/log.ts'
 
 /** How long an ended session is remembered, so that a copied refresh token is still known for what it is. */
 const sessionsKeptDays = 30
 
-/** Removes what nobody needs any more. Running it twice at once does no harm. Returns how much went. */
-export async function maintain(database: Database): Promise<{ sessions: number; leases: number }> {
+/** What is done every second, so that little gathers. Returns how much there was. */
+export async function tidy(database: Database): Promise<{ pages: number; batches: number }> {
+  return { pages: await cleanPendingLists(database), batches: await emptyOutbox(database) }
+}
+
+/**
+ * Removes what nobody needs any more and keeps the message store in shape. Any number of processes may do it: running
+ * twice at once does no harm, and what takes long only one of them does. Where a part fails the others are done all the
+ * same; then it throws.
+ */
+export async function maintain(database: Database, log: Log, settings: Config['maintenance']): Promise<void> {
+  const failures: unknown[] = []
+  for (const part of [
+    () => tidyUp(database, log),
+    () => cleanAllPendingLists(database),
+    async () => tell(log, 'retention', await retain(database, { days: settings.retentionDays })),
+    () => reindex(database, (progress) => log.info(progress, 'terms of stored messages')),
+    () => compact(database, { afterMonths: settings.compactAfterMonths }, (done) => log.info(done, 'compacted')),
+  ]) {
+    await part().catch((error: unknown) => failures.push(error))
+  }
+  if (failures.length > 0) throw failures[0]
+}
+
+/** Removes sessions and leases of the past, and makes the buckets of the time to come. */
+async function tidyUp(database: Database, log: Log): Promise<void> {
+  const made = await ensureBuckets(database)
   const sessions = await database.run(
     `delete from sessions
      where expires_at < now() - interval '${sessionsKeptDays} days'
@@ -15,5 +48,11 @@ export async function maintain(database: Database): Promise<{ sessions: number; 
     `delete from worker_leases where expires_at < now() - interval '1 day' returning worker`,
     [],
   )
-  return { sessions: sessions.length, leases: leases.length }
+  log.debug({ sessions: sessions.length, leases: leases.length, buckets: made.length }, 'maintenance')
+}
+
+function tell(log: Log, name: string, done: Awaited<ReturnType<typeof retain>>): void {
+  if (done === null) return
+  const isWorthTelling = done.channels > 0 || done.messages > 0 || done.buckets.length > 0 || done.isUnfinished
+  log[isWorthTelling ? 'info' : 'debug']({ ...done, buckets: done.buckets.length }, name)
 }

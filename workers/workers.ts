@@ -1,30 +1,95 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../drizzle/connection.ts'
+import type { Config } from '../server/config.ts'
 import type { Log } from '../server/observability/log.ts'
-import { maintain } from './maintenance.ts'
+import { maintain, tidy } from './maintenance.ts'
 
-/** How often the store is tidied, in milliseconds. What is tidied is days old, so the minute does not matter. */
+/** How often the store is looked after, in milliseconds. What is removed is days old, so the minute does not matter. */
 const maintenanceMs = 10 * 60_000
 
+/** How often what sends leave behind is worked off, in milliseconds. */
+const tidyMs = 1_000
+
+/** How long stopping waits for a statement that is under way; all of them may be cut off. Milliseconds. */
+const stopMs = 3_000
+
 export type Workers = {
-  /** Lets what is under way finish. */
+  /** Lets what is under way come to a place where the next run can go on. */
   stop(): Promise<void>
 }
 
+export type WorkerOptions = {
+  /** Whose statements may take long. */
+  database: Database
+  log: Log
+  settings: Config['maintenance']
+}
+
 /** Starts the work that nobody waits for. Any number of processes may run it. */
-export function startWorkers({ database, log }: { database: Database; log: Log }): Workers {
-  let running: Promise<void> = Promise.resolve()
-  function run() {
-    running = maintain(database).then(
-      (gone) => log.debug(gone, 'maintenance'),
-      (error: unknown) => log.warn({ err: error }, 'maintenance will be tried again'),
-    )
+export function startWorkers({ database, log, settings }: WorkerOptions): Workers {
+  const stopped = new AbortController()
+  const store = until(stopped.signal, database)
+  const loops = [
+    every(maintenanceMs, () => maintain(store, log, settings)),
+    every(tidyMs, () => tidy(store)),
+  ]
+
+  /** Does something at once and then so often, never twice at a time; tells of the first failure in a row. */
+  function every(ms: number, work: () => Promise<unknown>) {
+    let running: Promise<void> | null = null
+    let hasFailed = false
+    const run = () => {
+      running ??= work()
+        .then(
+          () => {
+            hasFailed = false
+          },
+          (error: unknown) => {
+            if (!hasFailed && !stopped.signal.aborted) log.warn({ err: error }, 'maintenance will be tried again')
+            hasFailed = true
+          },
+        )
+        .finally(() => {
+          running = null
+        })
+    }
+    run()
+    const timer = setInterval(run, ms)
+    return {
+      async end() {
+        clearInterval(timer)
+        await running
+      },
+    }
   }
-  run()
-  const timer = setInterval(run, maintenanceMs)
+
   return {
-    stop() {
-      clearInterval(timer)
-      return running
+    async stop() {
+      stopped.abort()
+      await Promise.race([Promise.all(loops.map((loop) => loop.end())), sleep(stopMs, undefined, { ref: false })])
+    },
+  }
+}
+
+/** A database that begins no more statements once a signal has come. */
+function until(signal: AbortSignal, database: Database): Database {
+  const guard =
+    (run: Database['run']): Database['run'] =>
+    async (text, parameters) => {
+      signal.throwIfAborted()
+      return run(text, parameters)
+    }
+  return {
+    ...database,
+    run: guard(database.run),
+    async transaction(work) {
+      signal.throwIfAborted()
+      return database.transaction((tx) => work({ ...tx, run: guard(tx.run) }))
+    },
+    async reserve(onLost) {
+      signal.throwIfAborted()
+      const session = await database.reserve(onLost)
+      return { ...session, run: guard(session.run) }
     },
   }
 }

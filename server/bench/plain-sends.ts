@@ -1,4 +1,5 @@
 import type { Database } from '../../drizzle/connection.ts'
+import { messageTerms } from '../lib/search-terms.ts'
 import { hashOf, type Send } from '../message-store/send.ts'
 
 /*
@@ -45,7 +46,7 @@ const parametersOf = (send: PlainSend) => [
   send.kind,
   send.content,
   literal(send.mentionIds),
-  literal(send.terms),
+  literal(messageTerms(String(send.channelId), send.content)),
   hashOf(`${send.authorId} ${send.key}`),
   send.bodyHash,
 ]

@@ -1,6 +1,5 @@
 import { randomUUID } from 'node:crypto'
 import type { Database } from '../../drizzle/connection.ts'
-import { searchTerms } from '../lib/search-terms.ts'
 import { createSendBatcher } from '../message-store/batcher.ts'
 import { hashOf, type Send, sendBatch } from '../message-store/send.ts'
 import { createSnowflakes } from '../message-store/snowflake.ts'
@@ -129,7 +128,6 @@ type NextSend = (client: number) => Send
 function createSends(sentences: readonly string[]): NextSend {
   const random = createRandom(2)
   const texts = Array.from({ length: 10_000 }, () => random.pick(sentences))
-  const terms = texts.map(searchTerms)
   let count = 0
   return (client) => {
     const nth = count++ % texts.length
@@ -142,7 +140,6 @@ function createSends(sentences: readonly string[]): NextSend {
       content,
       root: null,
       mentionIds: count % mentionEvery === 0 ? ['1'] : [],
-      terms: terms[nth]!,
     }
   }
 }

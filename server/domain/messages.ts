@@ -3,7 +3,6 @@ import { and, eq, isNull, sql } from 'drizzle-orm'
 import { members, mentions, reactions, replies, usernames } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, forbidden, notFound, unavailable } from '../errors.ts'
 import { mentionCandidates } from '../lib/mentions.ts'
-import { searchTerms } from '../lib/search-terms.ts'
 import { isOneOf } from '../lib/sql.ts'
 import { checkText, maxContentLength } from '../lib/text.ts'
 import type { LockedChannel } from '../message-store/channel-lock.ts'
@@ -119,7 +118,6 @@ export function createMessagesService({ database, store, announce }: Deps) {
           content,
           root,
           mentionIds,
-          terms: searchTerms(content),
         })
         if (outcome === 'moved') {
           rights.forget(viewerId, channelId)

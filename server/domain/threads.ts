@@ -29,7 +29,7 @@ export function createThreadsService({ database, store }: Deps, service: Message
            join message_changes t on t.channel_id = wanted.channel_id and t.message_id = wanted.message_id
            cross join lateral (
              select * from replies
-             where channel_id = t.channel_id and root_id = t.message_id and seq > $3
+             where channel_id = t.channel_id and channel_id = any ($1::bigint[]) and root_id = t.message_id and seq > $3
              order by seq limit $4
            ) r
            where t.channel_id = any ($1::bigint[])`,
@@ -48,8 +48,8 @@ export function createThreadsService({ database, store }: Deps, service: Message
         `/* thread states */
          select t.message_id, t.last_read_seq,
                 (select count(*)::int from replies r
-                 where r.channel_id = t.channel_id and r.root_id = t.message_id and r.seq > t.last_read_seq
-                   and not r.deleted) as unread
+                 where r.channel_id = t.channel_id and r.channel_id = any ($1::bigint[]) and r.root_id = t.message_id
+                   and r.seq > t.last_read_seq and not r.deleted) as unread
          from ${wantedMessages}
          join threads t on t.channel_id = wanted.channel_id and t.message_id = wanted.message_id and t.user_id = $3
          where t.channel_id = any ($1::bigint[])`,

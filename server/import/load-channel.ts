@@ -1,6 +1,5 @@
 import type { Database, Transaction } from '../../drizzle/connection.ts'
 import { touchAccounts } from '../domain/accounts.ts'
-import { searchTerms } from '../lib/search-terms.ts'
 import { admitAll, type Append, appendBatch } from '../message-store/append.ts'
 import { bucketOf } from '../message-store/bucket-time.ts'
 import { ensureBuckets } from '../message-store/partitions.ts'
@@ -156,7 +155,6 @@ function toAppend({ entry, id, replyToId }: PlannedMessage, people: People, ment
     content: entry.text,
     replyToId,
     mentionIds,
-    terms: searchTerms(entry.text),
     deletedAt: entry.text === '' ? snowflakeTime(id) : null,
   }
 }

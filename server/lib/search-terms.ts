@@ -30,6 +30,16 @@ export function searchTerms(text: string): number[] {
   return Array.from(found.subarray(0, count).toSorted())
 }
 
+/** The terms that are stored with a message: what its text can be found by, and where it is. */
+export function messageTerms(channelId: string, text: string): number[] {
+  const terms = searchTerms(text)
+  if (terms.length > 0) terms.push(termOfChannel(channelId))
+  return terms
+}
+
+/** The term of all messages of a channel. No word has such a character. */
+export const termOfChannel = (channelId: string): number => termOfWord(`#${channelId}`)
+
 /** The hashes of those different terms that were found so far. */
 const found = new Int32Array(maxTerms)
 let count = 0

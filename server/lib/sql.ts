@@ -39,3 +39,6 @@ export function pagesOf<Raw extends { nth: number }, Row>(
   for (const raw of rows) pages[raw.nth - 1]!.push(toRow(raw))
   return pages
 }
+
+/** A list as a column holds it that knows no empty ones: nothing takes no room. */
+export const nullIfEmpty = <T>(list: readonly T[]): T[] | null => (list.length === 0 ? null : [...list])

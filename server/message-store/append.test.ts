@@ -53,7 +53,6 @@ function toAppend(place: number): Append {
     content,
     replyToId: replyTo === undefined ? null : idOf(replyTo),
     mentionIds: mentionIds.toSorted(),
-    terms: [],
     deletedAt: null,
   }
 }

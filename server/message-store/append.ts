@@ -1,12 +1,12 @@
 import type { Transaction } from '../../drizzle/connection.ts'
+import { messageTerms } from '../lib/search-terms.ts'
+import { nullIfEmpty } from '../lib/sql.ts'
 import { bucketSql } from './bucket-time.ts'
 import type { MessageRow } from './rows.ts'
 
 /** A message that was said elsewhere, before now. It brings its id, which tells when. */
 export type Append = Pick<MessageRow, 'id' | 'authorId' | 'content' | 'replyToId' | 'mentionIds' | 'deletedAt'> & {
   kind: Extract<MessageRow['kind'], 'USER' | 'ACTION'>
-  /** What it can be found by. */
-  terms: number[]
 }
 
 /** What the batch became: how far it brought the channel. */
@@ -101,8 +101,8 @@ export async function appendBatch(
     author_id: message.authorId,
     content: message.content,
     reply_to_id: message.replyToId,
-    mention_ids: message.mentionIds.length === 0 ? null : message.mentionIds,
-    terms: message.terms.length === 0 ? null : message.terms,
+    mention_ids: nullIfEmpty(message.mentionIds),
+    terms: nullIfEmpty(messageTerms(channelId, message.content)),
     deleted_at: message.deletedAt,
   }))
   const [row] = await tx.run<{ first_seq: number; last_seq: number; last_change: number }>(appendStatement, [

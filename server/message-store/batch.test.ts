@@ -40,7 +40,6 @@ const send = (author: Person, content: string, more: Partial<Send> = {}): Send =
   content,
   root: null,
   mentionIds: [],
-  terms: [],
   ...more,
 })
 

@@ -1,7 +1,8 @@
 import { and, eq, sql } from 'drizzle-orm'
 import type { Database, Transaction } from '../../drizzle/connection.ts'
 import { channelBuckets, channels, members, messageChanges, messages } from '../../drizzle/tables/index.ts'
-import { searchTerms } from '../lib/search-terms.ts'
+import { messageTerms } from '../lib/search-terms.ts'
+import { nullIfEmpty } from '../lib/sql.ts'
 import { createTurns, type Turns } from '../lib/turns.ts'
 import { bucketOf } from './bucket-time.ts'
 import type { Change, MessageChangeKind } from './changes.ts'
@@ -94,7 +95,7 @@ export function lockedChannel(tx: Transaction, row: ChannelRow) {
       .update(messages)
       .set({
         ...said,
-        ...(content === undefined ? {} : { terms: nullIfEmpty(searchTerms(content)) }),
+        ...(content === undefined ? {} : { terms: nullIfEmpty(messageTerms(row.id, content)) }),
         ...(mentionIds === undefined ? {} : { mentionIds: nullIfEmpty(mentionIds) }),
       })
       .where(and(eq(messages.channelId, row.id), eq(messages.id, messageId)))
@@ -200,7 +201,5 @@ export function lockedChannel(tx: Transaction, row: ChannelRow) {
     },
   }
 }
-
-const nullIfEmpty = <T>(list: T[]): T[] | null => (list.length === 0 ? null : list)
 
 type MessageChange = { type: 'message'; kind: MessageChangeKind; message: MessageRow }

@@ -14,7 +14,7 @@ const essential = [
   'not a member', 'sends of unknown outcome', 'sends under yesterday’s rights', 'Postgres frozen', 'Postgres killed',
 ]
 
-test('while everything goes wrong that can, two clients with wrong clocks are told the same, and it stays so', async () => {
+test('whatever goes wrong, two clients with wrong clocks are told the same, and it stays so', async () => {
   // The short form of `npm run check:store`.
   const run = await checkStore({ dataDir, seed: 2026, rounds: 2, sends: 400, faults: 7, deadlineMs: 700 })
   expect(essential.filter((what) => !run.counts.has(what))).toEqual([])

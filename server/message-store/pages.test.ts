@@ -24,7 +24,8 @@ beforeAll(async () => {
   ])
   await fillChannel(database, channelId, authorId, count)
   await fillChannel(database, other, authorId, 1_000)
-  await database.run('analyze', [])
+  // Not all tables of all tests.
+  await database.run('analyze channels, channel_buckets, messages, message_changes, members', [])
 }, 60_000)
 afterAll(() => database.close())
 

@@ -45,7 +45,7 @@ const run = (options: Partial<RetentionOptions> = {}, on = workers) => retain(on
 
 async function send(channelId: string, content: string, key = content) {
   const sends = [
-    { authorId: author, key, bodyHash: hashOf(content), kind: 'USER' as const, content, root: null, mentionIds: [], terms: [] },
+    { authorId: author, key, bodyHash: hashOf(content), kind: 'USER' as const, content, root: null, mentionIds: [] },
   ]
   const result = await sendBatch(database, channelId, 0, snowflakeAt(Date.now()), sends)
   return result.moved ? null : result.outcomes[0]!

@@ -38,7 +38,7 @@ export const maxLooked = 1_000
 const firstLook = 1_000
 
 /** Messages, and places in indexes, that are looked through at once where that is all there is: some milliseconds. */
-const littleWork = 8_000
+const littleWork = 4_000
 
 /** What a find of the index of terms costs, in messages of a channel, which lie together. */
 const findCost = 2

@@ -3,9 +3,9 @@ import { type Database, openDatabase } from '../../drizzle/connection.ts'
 import { migrate } from '../../drizzle/migrate.ts'
 import { unavailable } from '../errors.ts'
 import { matches, parseSearchQuery } from '../lib/search-query.ts'
-import { searchTerms } from '../lib/search-terms.ts'
+import { messageTerms } from '../lib/search-terms.ts'
 import { createRandom } from '../testing/random.ts'
-import { createTestDatabase } from '../testing/test-app.ts'
+import { createEmptyDatabase } from '../testing/test-app.ts'
 import { bucketAt, rangeOf, startOf } from './bucket-time.ts'
 import { ensureBuckets } from './partitions.ts'
 import { findMessages, type SearchRequest } from './search.ts'
@@ -24,7 +24,8 @@ let said: Said[]
 const statements: { text: string; parameters: readonly unknown[] }[] = []
 
 beforeAll(async () => {
-  database = openDatabase({ url: await createTestDatabase(), poolSize: 2, unavailable })
+  // Also where the tests run on several machines this is on one: how a statement is carried out is looked at.
+  database = openDatabase({ url: await createEmptyDatabase(), poolSize: 2, unavailable })
   await migrate(database)
   const last = bucketAt(Date.now())
   await ensureBuckets(database, last - months, last)
@@ -58,7 +59,7 @@ beforeAll(async () => {
         piece.map((each) => each.seq),
         piece.map((each) => each.authorId),
         piece.map((each) => each.content),
-        piece.map((each) => `{${searchTerms(each.content).join(',')}}`),
+        piece.map((each) => `{${messageTerms(each.channelId, each.content).join(',')}}`),
       ],
     )
   }
@@ -112,7 +113,7 @@ test.each([
 ])('%s is found in each channel and in all, newest first', async (query, text) => {
   for (const channelIds of [[little], [quiet], [busy], everyone, [little, quiet]]) {
     const wanted = expected(({ content }) => content.includes(text), channelIds)
-    for (const size of [50, 7]) expect(await findAll(query, channelIds, { size })).toEqual(wanted)
+    for (const size of wanted.length > 1_000 ? [100] : [50, 7]) expect(await findAll(query, channelIds, { size })).toEqual(wanted)
   }
 })
 
@@ -184,7 +185,7 @@ test('messages that were sent this moment are found by both indexes', async () =
   const content = 'brandnew everywhere'
   await database.run(
     `insert into messages (channel_id, id, seq, change, kind, author_id, content, terms) values ($1, $2, 99999, 99999, 'USER', 1, $3, $4)`,
-    [busy, id, content, searchTerms(content)],
+    [busy, id, content, messageTerms(busy, content)],
   )
   expect(await findAll('brandnew', [busy])).toEqual([id])
   expect((await findAll('everywhere', [busy]))[0]).toBe(id)

@@ -1,4 +1,5 @@
 import type { Database } from '../../drizzle/connection.ts'
+import { termOfChannel } from '../lib/search-terms.ts'
 import type { MessageKey } from './pages.ts'
 import { createSteps, maxLooked } from './search-steps.ts'
 import { compareSnowflakes } from './snowflake.ts'
@@ -56,11 +57,15 @@ const byChannels = (hasTerms: boolean) => `/* search by channels */ select ${can
     ${hasTerms ? 'and (m.terms @> $6::int[]) is true' : ''}
   order by m.id desc limit $4::int`
 
+/** Channels that the index of terms is asked for, at the most: it looks each of them up in each bucket. */
+const maxChannelTerms = 50
+
 /** The same by the index of terms, which stops where there is too much to look at, and says so. */
-const byTerms = `/* search by terms */
+const byTerms = (hasChannels: boolean) => `/* search by terms */
   with found as materialized (
     select m.channel_id, m.id, m.seq, m.author_id, m.kind, m.deleted_at, m.content from messages m
     where m.id >= $2::bigint and m.id < $3::bigint and m.terms @> $6::int[]
+      ${hasChannels ? 'and m.terms && $7::int[]' : ''}
     limit ${maxLooked + 1}
   )
   select c.looked, m.* from (select count(*)::int as looked from found) c
@@ -86,7 +91,9 @@ export async function findMessages(database: Database, request: SearchRequest): 
     const parameters: unknown[] = [channelIds, from, high, limit, authorIds]
     if (terms.length > 0) parameters.push(terms)
     if (by === 'channels') return { rows: await database.run<Candidate>(byChannels(terms.length > 0), parameters) }
-    const rows = await database.run<Candidate & { looked: number }>(byTerms, parameters)
+    const hasChannels = channelIds.length <= maxChannelTerms
+    if (hasChannels) parameters.push(channelIds.map(termOfChannel))
+    const rows = await database.run<Candidate & { looked: number }>(byTerms(hasChannels), parameters)
     const { looked } = rows[0]!
     // Where nothing was found one row says so, without a message.
     return { looked: looked > maxLooked ? null : looked, rows: rows.filter((row) => row.id !== null) }

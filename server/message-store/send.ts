@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Database } from '../../drizzle/connection.ts'
+import { messageTerms } from '../lib/search-terms.ts'
 import type { Change } from './changes.ts'
 import { readMessages } from './pages.ts'
 import { withBucket } from './partitions.ts'
@@ -17,8 +18,6 @@ export type Send = {
   /** What it answers, which is in the channel. */
   root: Pick<MessageRow, 'id' | 'authorId' | 'seq'> | null
   mentionIds: string[]
-  /** What it can be found by. */
-  terms: number[]
 }
 
 /** What became of one send: stored now, stored before under the same key, or the key belongs to another body. */
@@ -65,7 +64,7 @@ export async function sendBatch(
     sends.map((send) => send.root?.authorId ?? null),
     sends.map((send) => send.root?.seq ?? null),
     sends.map((send) => arrayLiteral(send.mentionIds)),
-    sends.map((send) => arrayLiteral(send.terms)),
+    sends.map((send) => arrayLiteral(messageTerms(channelId, send.content))),
   ]
   const rows = await withBucket(database, channelId, () => database.run<RawSent>(sendStatement, parameters))
   if (rows.length === 0) return { moved: true }

@@ -1,5 +1,4 @@
 import type { Database } from '../../drizzle/connection.ts'
-import { searchTerms } from '../lib/search-terms.ts'
 import { type Append, appendBatch } from '../message-store/append.ts'
 import { startOf } from '../message-store/bucket-time.ts'
 import { readSpan, readSpans } from '../message-store/pages.ts'
@@ -45,7 +44,6 @@ export async function fillMonths(
         content,
         replyToId: nth % 4 === 3 ? ids[0]! : null,
         mentionIds: seq % 10 === 0 ? [author] : [],
-        terms: searchTerms(content),
         deletedAt: null,
       }
     })

@@ -3,7 +3,7 @@ import { changeChannel, type LockedChannel } from '../../message-store/channel-l
 import type { Random } from '../random.ts'
 import { type Client, isUnavailable } from './client.ts'
 import type { Touch } from './facts.ts'
-import { type ChannelHistory, digest } from './history.ts'
+import { broken, type ChannelHistory, digest } from './history.ts'
 import { breathe, pickPopular, type Stage } from './stage.ts'
 import { edit, lockedMember, lockedMessage, pin, react, remove } from './state.ts'
 
@@ -11,17 +11,22 @@ import { edit, lockedMember, lockedMessage, pin, react, remove } from './state.t
 const turnMs = 5_000
 
 /** What one change does: how many numbers it may take, and what to note of it. */
-type Plan = { numbers: number; work: (locked: LockedChannel) => Promise<void>; messageId?: string; touch?: () => Touch | null }
-
-const act = {
-  edit: 30, react: 30, pin: 12, delete: 8, membership: 12, info: 4, role: 2, append: 6,
+type Plan = {
+  numbers: number
+  work: (locked: LockedChannel) => Promise<void>
+  messageId?: string
+  touch?: () => Touch | null
 }
-const acts = Object.entries(act).flatMap(([name, weight]) => Array.from({ length: weight }, () => name as keyof typeof act))
+
+/** How often each is done, beside the others. */
+const weights = { edit: 30, react: 30, pin: 12, delete: 8, membership: 12, info: 4, role: 2, append: 6 }
+type Act = keyof typeof weights
+const acts = Object.entries(weights).flatMap(([name, weight]) => Array<Act>(weight).fill(name as Act))
 
 /** Somebody who changes messages and memberships on one client, until the round is over. */
 export async function change(name: string, client: Client, stage: Stage, random: Random): Promise<void> {
   let count = 0
-  while (!stage.roundOver().aborted) {
+  while (!stage.isRoundOver()) {
     await breathe(random, 40)
     const channel = stage.history.channel(pickPopular(stage.channelIds, random))
     const plan = makePlan(`${name}.${++count}`, channel, stage, random)
@@ -29,16 +34,23 @@ export async function change(name: string, client: Client, stage: Stage, random:
   }
 }
 
-async function changeOnce(client: Client, channel: ChannelHistory, plan: Plan, stage: Stage, name: string): Promise<void> {
+async function changeOnce(
+  client: Client,
+  channel: ChannelHistory,
+  plan: Plan,
+  stage: Stage,
+  name: string,
+): Promise<void> {
   const { history, patience } = stage
   // A transaction of a few statements, each of which may take until the deadline.
   const boundMs = turnMs + 8 * patience.deadlineMs
   try {
     const done = await stage.watch('change', boundMs, () => changeChannel(client.database(), channel.id, plan.work))
-    for (const made of done!.changes) channel.hear(made, `who changed it, ${name}`)
-    channel.acknowledge(done!.changes)
+    if (done === null) broken('A channel is gone:', channel.id)
+    for (const made of done.changes) channel.hear(made, `who changed it, ${name}`)
+    channel.acknowledge(done.changes)
     const touch = plan.touch?.()
-    const [first] = done!.changes
+    const [first] = done.changes
     if (touch != null && first !== undefined) channel.touch(plan.messageId!, { ...touch, change: first.change })
     history.count('changes')
   } catch (error) {
@@ -83,7 +95,7 @@ const comeOrGo = (userId: string, channel: ChannelHistory): Plan => ({
 const append = (name: string, channel: ChannelHistory, authorId: string): Plan => ({
   numbers: 1,
   async work(locked) {
-    channel.appended.set(name, 'unknown')
+    channel.appended.add(name)
     await locked.append('CHANNEL_UPDATED', authorId, name)
   },
 })
@@ -95,8 +107,9 @@ function touchMessage(
   stage: Stage,
   random: Random,
 ): Plan | null {
-  const newest = channel.bySeq.length - 1
-  const message = channel.bySeq[random.chance(0.7) ? Math.max(1, newest - random.below(50)) : 1 + random.below(Math.max(1, newest))]
+  const newest = Math.max(1, channel.bySeq.length - 1)
+  const seq = random.chance(0.7) ? Math.max(1, newest - random.below(50)) : 1 + random.below(newest)
+  const message = channel.bySeq[seq]
   // What the system said stays as it is.
   if (message === undefined || message.sent === undefined) return null
   const content = `${name} 고침 ${'다람쥐 '.repeat(random.below(20))}`

@@ -17,8 +17,6 @@ export type Patience = { deadlineMs: number }
 /** What a process of ours has of the store: connections, a worker number, a clock, a batcher. */
 export type Client = {
   name: string
-  /** Of its clock, in milliseconds. */
-  skewMs(): number
   database(): Database
   sends(): SendBatcher
   worker(): number
@@ -95,7 +93,6 @@ export async function startClient(options: {
 
   return {
     name,
-    skewMs: () => skewMs,
     database: () => session.database,
     sends: () => session.sends,
     worker: () => session.lease.worker(),

@@ -24,7 +24,8 @@ export async function createDoor(random: Random): Promise<Door> {
   let target = 0
   let server: Server | null = null
 
-  const choose = (which: 'one' | 'all') => (which === 'all' || passages.size === 0 ? [...passages] : [random.pick([...passages])])
+  const choose = (which: 'one' | 'all') =>
+    which === 'all' || passages.size === 0 ? [...passages] : [random.pick([...passages])]
   const end = ({ client, store }: Passage) => {
     client.destroy()
     store.destroy()

@@ -36,10 +36,11 @@ export function createTrouble(store: Store, stage: Stage, random: Random) {
   const faults = createFaults(store, stage, random)
   let left: FaultName[] = []
   return async function goWrong(onFault: () => void): Promise<void> {
-    while (!stage.roundOver().aborted) {
+    while (!stage.isRoundOver()) {
       if (left.length === 0) left = Object.keys(faults) as FaultName[]
       const [name] = left.splice(random.below(left.length), 1)
       await sleep(random.below(400))
+      if (stage.history.over.aborted) return
       const fault: () => Promise<unknown> = faults[name!]
       // Postgres starts, and replays its log, as fast as it can.
       await stage.watch(name!, 30_000, fault)

@@ -21,7 +21,7 @@ export const printOf = (message: MessageRow): string =>
   createHash('sha1')
     .update(
       JSON.stringify([
-        message.kind, message.authorId, message.content, message.replyToId, message.replyCount, message.mentionIds ?? [],
+        message.kind, message.authorId, message.content, message.replyToId, message.replyCount, message.mentionIds,
         message.editedAt, message.deletedAt, message.pinnedAt,
       ]),
     )
@@ -79,7 +79,9 @@ function createChannelHistory(channelId: string) {
   function observeMembership(userId: string, change: number, isIn: boolean) {
     const facts = membership.get(userId) ?? new Map<number, boolean>()
     membership.set(userId, facts)
-    if ((facts.get(change) ?? isIn) !== isIn) broken(`Change ${change} let somebody in and put them out:`, { channelId, userId })
+    if ((facts.get(change) ?? isIn) !== isIn) {
+      broken(`Change ${change} let somebody in and put them out:`, { channelId, userId })
+    }
     facts.set(change, isIn)
   }
 
@@ -114,7 +116,9 @@ function createChannelHistory(channelId: string) {
 
   function observeChange(change: number, what: string, who: string) {
     const before = changes[change]
-    if (before !== undefined && before !== what) broken(`Change ${change} is two things, the second as seen by ${who}:`, before, what)
+    if (before !== undefined && before !== what) {
+      broken(`Change ${change} is two things, the second as seen by ${who}:`, before, what)
+    }
     changes[change] = what
   }
 
@@ -127,8 +131,8 @@ function createChannelHistory(channelId: string) {
     membership,
     /** The newest that somebody was told is stored: who looks after that must see at least as much. */
     acknowledged,
-    /** Messages of the system's, by their content. */
-    appended: new Map<string, 'acknowledged' | 'unknown'>(),
+    /** What the system said, or may have said. */
+    appended: new Set<string>(),
     /** At most so many changes may have happened of which nobody was told. */
     unheard: 0,
     observe,
@@ -175,9 +179,12 @@ function createChannelHistory(channelId: string) {
       if (sent.message !== null && sent.message.id !== message.id) broken('One key gave two messages:', sent, message)
       if (sent.winner !== null && sent.winner !== body) broken('One key took two bodies:', sent, message)
       if (sent.refused.includes(body)) broken('A send conflicts with itself:', sent, message)
-      if (message.authorId !== sent.authorId || message.replyToId !== (body.root?.id ?? null)) broken('Another’s message:', sent, message)
+      if (message.authorId !== sent.authorId || message.replyToId !== (body.root?.id ?? null)) {
+        broken('Another’s message:', sent, message)
+      }
       const isUntouched = message.editedAt === null && message.deletedAt === null
-      if (isUntouched && (digest(message.content) !== body.digest || `${message.mentionIds ?? []}` !== `${body.mentionIds}`)) {
+      const isAsSent = digest(message.content) === body.digest && `${message.mentionIds}` === `${body.mentionIds}`
+      if (isUntouched && !isAsSent) {
         broken('Another message was acknowledged:', { sent, body }, message)
       }
       if (message.seq <= sent.floor.seq || message.change <= sent.floor.change) {

@@ -14,7 +14,8 @@ const list = (figures: ReadonlyMap<string, number>) =>
 
 async function run({ deadlineMs, ...command }: Command): Promise<number> {
   const { rounds, sends, faults, seed } = command
-  const again = `npm run check:store -- --rounds ${rounds} --sends ${sends} --faults ${faults} --seed ${seed} --deadline ${deadlineMs}`
+  const asked = Object.entries({ rounds, sends, faults, seed, deadline: deadlineMs })
+  const again = `npm run check:store -- ${asked.map(([name, value]) => `--${name} ${value}`).join(' ')}`
   say(`The same again: ${again}\n`)
   say('round  acknowledged  unknown  conflicts  changes  told  messages  seconds')
   const started = performance.now()
@@ -32,15 +33,19 @@ async function run({ deadlineMs, ...command }: Command): Promise<number> {
     ]
     say(figures.map(([figure, width]) => String(figure).padStart(width)).join('  '))
   }
+  const brokenOff = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => brokenOff.abort())
   const dataDir = await makeDataDir()
   try {
-    const { counts, longest } = await checkStore({ dataDir, deadlineMs, ...command, onRound })
+    const { signal } = brokenOff
+    const { counts, longest } = await checkStore({ dataDir, deadlineMs, ...command, onRound, signal })
     say(`\nHow often:\n${list(counts)}\n\nAt the longest, in milliseconds:\n${list(longest)}`)
     say('\nThe store has done as it promises.')
     return 0
   } catch (error) {
     if (!(error instanceof Broken)) throw error
-    process.stderr.write(`\nThe store has not done as it promises. Seed ${seed}.\n\n${error.message}\n\nOnce more: ${again}\n`)
+    const verdict = brokenOff.signal.aborted ? 'Not finished.' : `The store has not done as it promises. Seed ${seed}.`
+    process.stderr.write(`\n${verdict}\n\n${error.message}\n\nOnce more: ${again}\n`)
     return 1
   } finally {
     await discardDataDir(dataDir)

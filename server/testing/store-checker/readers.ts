@@ -25,7 +25,13 @@ export type Reader = {
 const keptPositions = 100
 
 /** Opens a reader of a channel's changes from a position on, which reads on any client. */
-export function openReader(name: string, channel: ChannelHistory, start: Position, stage: Stage, random: Random): Reader {
+export function openReader(
+  name: string,
+  channel: ChannelHistory,
+  start: Position,
+  stage: Stage,
+  random: Random,
+): Reader {
   const messages = new Map<string, Told>()
   const members = new Map<string, { change: number; isIn: boolean }>()
   const positions: Position[] = []
@@ -35,7 +41,9 @@ export function openReader(name: string, channel: ChannelHistory, start: Positio
   let connection = { nth: 0, from: start.change, catchUp: createCatchUp(start.change) as CatchUp }
 
   function apply(change: Change) {
-    if (change.change <= position.change) broken(`${name} is told of change ${change.change} after ${position.change}:`, change)
+    if (change.change <= position.change) {
+      broken(`${name} is told of change ${change.change} after ${position.change}:`, change)
+    }
     if (change.seq < position.seq) broken(`${name} goes back to seq ${change.seq} from ${position.seq}:`, change)
     channel.hear(change, name)
     if (change.type === 'member') {
@@ -48,11 +56,14 @@ export function openReader(name: string, channel: ChannelHistory, start: Positio
 
   function applyMessage({ kind, touched, message, change }: Extract<Change, { type: 'message' }>) {
     const before = messages.get(message.id)
-    if (before !== undefined && message.version <= before.version) broken(`${name} is told of the past:`, before, message)
+    if (before !== undefined && message.version <= before.version) {
+      broken(`${name} is told of the past:`, before, message)
+    }
     if (change !== message.version) broken(`${name} is told at ${change} what happened at another time:`, message)
     const isNew = message.change > connection.from && before?.connection !== connection.nth
     if ((kind === 'CREATED') !== isNew) {
-      broken(`${name} is told ${kind} of a message that is ${isNew ? '' : 'not '}new to it:`, { before, connection }, message)
+      const not = isNew ? '' : 'not '
+      broken(`${name} is told ${kind} of a message that is ${not}new to it:`, { before, connection }, message)
     }
     const isDeleted = message.deletedAt !== null
     if (isDeleted !== (kind === 'DELETED' || touched === 'DELETED') || (isDeleted && message.content !== '')) {
@@ -106,7 +117,7 @@ export function openReader(name: string, channel: ChannelHistory, start: Positio
     channel,
     positions,
     async follow() {
-      while (!stage.roundOver().aborted) {
+      while (!stage.isRoundOver()) {
         const complete = await readPage(true)
         if (complete) await breathe(random, 60)
         if (random.chance(0.02)) connectAnew()
@@ -122,21 +133,29 @@ export function openReader(name: string, channel: ChannelHistory, start: Positio
       for (const message of expected) {
         const told = messages.get(message.id)
         if (told === undefined) broken(`${name}, who began at`, start, 'was never told of', message)
-        if (told.version !== message.version || told.print !== printOf(message)) broken(`${name} holds something else:`, told, message)
+        if (told.version !== message.version || told.print !== printOf(message)) {
+          broken(`${name} holds something else:`, told, message)
+        }
       }
-      if (messages.size !== expected.length) broken(`${name} was told of ${messages.size} messages, of which there are ${expected.length}.`)
+      if (messages.size !== expected.length) {
+        broken(`${name} was told of ${messages.size} messages, of which there are ${expected.length}.`)
+      }
       for (const member of state.members.filter(({ change }) => change > start.change)) {
         const told = members.get(member.userId)
-        if (told?.change !== member.change || told.isIn !== member.isIn) broken(`${name} holds another member:`, told ?? null, member)
+        if (told?.change !== member.change || told.isIn !== member.isIn) {
+          broken(`${name} holds another member:`, told ?? null, member)
+        }
       }
-      if (head.infoChange > start.change && infoChange !== head.infoChange) broken(`${name} holds another topic:`, infoChange, head)
+      if (head.infoChange > start.change && infoChange !== head.infoChange) {
+        broken(`${name} holds another topic:`, infoChange, head)
+      }
     },
   }
 }
 
 /** Somebody who reads pages of any channel, anywhere in it, until the round is over. */
 export async function readPages(name: string, client: Client, stage: Stage, random: Random): Promise<void> {
-  while (!stage.roundOver().aborted) {
+  while (!stage.isRoundOver()) {
     await breathe(random, 60)
     const channel = stage.history.channel(pickPopular(stage.channelIds, random))
     if (random.chance(0.3)) await checkHead(name, client, channel, stage)
@@ -159,17 +178,22 @@ async function readOnePage(name: string, client: Client, channel: ChannelHistory
   const expected = Math.max(0, Math.min(to, floor.seq) - from + 1)
   const hole = page.findIndex((message, nth) => message.seq !== page[0]!.seq + nth)
   if (hole !== -1) broken(`${name} finds a hole in a page:`, { from, to, anchor }, page[hole - 1], page[hole])
-  if (page.some(({ seq }) => seq < from || seq > to)) broken(`${name} gets what was not asked for:`, { from, to }, known)
+  if (page.some(({ seq }) => seq < from || seq > to)) {
+    broken(`${name} gets what was not asked for:`, { from, to }, known)
+  }
   const bytes = page.reduce((sum, message) => sum + message.content.length, 0)
   // A page may be cut short where it is long; twice the longest message is never too long.
   if (page.length < expected && bytes < 150_000) {
-    broken(`${name} is not shown what was acknowledged before:`, { from, to, anchor, floor, shown: page.map(({ seq }) => seq) })
+    const shown = page.map(({ seq }) => seq)
+    broken(`${name} is not shown what was acknowledged before:`, { from, to, anchor, floor, shown })
   }
 }
 
 async function checkHead(name: string, client: Client, channel: ChannelHistory, stage: Stage) {
   const floor = { ...channel.acknowledged }
-  const found = await stage.watch('heads', stage.patience.deadlineMs, () => attempt(() => heads(client.database(), [channel.id])))
+  const found = await stage.watch('heads', stage.patience.deadlineMs, () =>
+    attempt(() => heads(client.database(), [channel.id])),
+  )
   if (found === away) return
   const [head] = found
   if (head === undefined || head.seq < floor.seq || head.change < floor.change) {

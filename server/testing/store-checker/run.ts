@@ -25,6 +25,8 @@ export type CheckOptions = {
   /** How long clients wait for the store, in milliseconds. */
   deadlineMs: number
   onRound?: (round: Round) => void
+  /** Breaks it off. */
+  signal?: AbortSignal
 }
 
 /** How it stood after a round. */
@@ -66,12 +68,13 @@ export async function checkStore(options: CheckOptions): Promise<Round> {
   const random = createRandom(options.seed)
   const fork = () => createRandom(random.below(2 ** 32))
   const history = createHistory(channelIds)
+  const store = await startStore(options.dataDir, 2, fork(), (reason) => history.breakOff(new Error(reason)))
+  options.signal?.addEventListener('abort', () => history.breakOff(new Broken('Somebody broke it off.')))
   const stray = (error: unknown) => history.breakOff(error)
   process.on('unhandledRejection', stray)
   process.on('uncaughtException', stray)
   const longest = new Map<string, number>()
   const watch = createWatch(history, longest)
-  const store = await startStore(options.dataDir, 2, fork(), (reason) => history.breakOff(new Error(reason)))
   const clients: Client[] = []
   try {
     await prepare(store, history)
@@ -83,7 +86,7 @@ export async function checkStore(options: CheckOptions): Promise<Round> {
     const stage = { history, clients, patience, channelIds, authors, comers, reader, watch: watch.watch, longest }
     return await runRounds(options, store, stage, fork)
   } catch (error) {
-    const what = error instanceof Error && !(error instanceof Broken) ? error.stack : String((error as Error).message ?? error)
+    const what = error instanceof Broken ? error.message : error instanceof Error ? error.stack : String(error)
     throw new Broken(`After ${history.counted('acknowledged')} acknowledged sends: ${what}`, { cause: error })
   } finally {
     watch.stop()
@@ -109,30 +112,32 @@ const prepare = (store: Store, history: History) =>
   look(store, async (database) => {
     await makeTables(database)
     for (const id of channelIds) {
-      for (const change of await makeChannel(database, id, [...authors, reader])) history.channel(id).hear(change, 'who made it')
+      const changes = await makeChannel(database, id, [...authors, reader])
+      for (const change of changes) history.channel(id).hear(change, 'who made it')
     }
   })
 
 async function runRounds(
   options: CheckOptions,
   store: Store,
-  stage: Omit<Stage, 'roundOver'>,
+  stage: Omit<Stage, 'isRoundOver'>,
   fork: () => Random,
 ): Promise<Round> {
   const { history } = stage
-  let end = new AbortController()
-  const whole: Stage = { ...stage, roundOver: () => AbortSignal.any([end.signal, history.over]) }
+  let isOver = false
+  const whole: Stage = { ...stage, isRoundOver: () => isOver || history.over.aborted }
   const faithful = channelIds.map((id) =>
     openReader(`the reader of ${id} from its beginning`, history.channel(id), { change: 0, seq: 0 }, whole, fork()),
   )
   const goWrong = createTrouble(store, whole, fork())
   for (let nth = 1; ; nth++) {
-    end = new AbortController()
+    isOver = false
     const readers = [...faithful, ...joinLater(faithful, nth, whole, fork)]
     const lanes = readers.map((reader) => reader.follow())
     for (const client of stage.clients) {
-      for (let lane = 1; lane <= writersOfEach; lane++) lanes.push(write(`${client.name}.${nth}.${lane}`, client, whole, fork()))
-      for (let lane = 1; lane <= changersOfEach; lane++) lanes.push(change(`${client.name}.${nth}.${lane}`, client, whole, fork()))
+      const nameOf = (lane: number) => `${client.name}.${nth}.${lane}`
+      for (let lane = 1; lane <= writersOfEach; lane++) lanes.push(write(nameOf(lane), client, whole, fork()))
+      for (let lane = 1; lane <= changersOfEach; lane++) lanes.push(change(nameOf(lane), client, whole, fork()))
       lanes.push(readPages(`who reads pages on ${client.name}`, client, whole, fork()))
     }
     let faults = 0
@@ -146,12 +151,15 @@ async function runRounds(
       history.over.throwIfAborted()
       const acknowledged = history.counted('acknowledged')
       if (acknowledged > seen) [seen, since] = [acknowledged, performance.now()]
-      else if (performance.now() - since > standstillMs) broken('Nothing is acknowledged any more:', Object.fromEntries(history.counts))
+      else if (performance.now() - since > standstillMs) {
+        broken('Nothing is acknowledged any more:', Object.fromEntries(history.counts))
+      }
     }
-    end.abort()
+    isOver = true
     await Promise.race([Promise.all(lanes), aborted(history.over)])
     const messages = await inspect(store, history, readers)
-    const round = { nth, acknowledged: history.counted('acknowledged'), messages, counts: history.counts, longest: stage.longest }
+    const { counts } = history
+    const round = { nth, acknowledged: history.counted('acknowledged'), messages, counts, longest: stage.longest }
     options.onRound?.(round)
     if (nth === options.rounds) return round
   }

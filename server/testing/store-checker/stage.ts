@@ -16,8 +16,8 @@ export type Stage = {
   reader: string
   /** Runs one act of somebody's, and sees to it that it ends in time. */
   watch<T>(what: string, boundMs: number, act: () => Promise<T>): Promise<T>
-  /** Aborted when a round ends: nobody begins anything new. */
-  roundOver(): AbortSignal
+  /** Whether nobody is to begin anything new. */
+  isRoundOver(): boolean
   /** The longest that each kind of act has taken, in milliseconds. */
   longest: Map<string, number>
 }

@@ -8,7 +8,6 @@ import { readMessage, readSpan } from '../../message-store/pages.ts'
 import { ensureBuckets } from '../../message-store/partitions.ts'
 import type { MessageRow } from '../../message-store/rows.ts'
 import { hashOf, type Send } from '../../message-store/send.ts'
-import { searchTerms } from '../../lib/search-terms.ts'
 import type { Body } from './facts.ts'
 
 /*
@@ -109,12 +108,18 @@ export const toSend = (authorId: string, key: string, body: Body): Send => ({
   content: body.content,
   root: body.root,
   mentionIds: body.mentionIds,
-  terms: searchTerms(body.content),
 })
 
 /** What stands in the store of one channel, at one moment in which nobody writes. */
 export type ChannelState = {
-  head: { firstSeq: number; lastSeq: number; lastChange: number; infoChange: number; memberCount: number; lastId: string }
+  head: {
+    firstSeq: number
+    lastSeq: number
+    lastChange: number
+    infoChange: number
+    memberCount: number
+    lastId: string
+  }
   /** As a page tells them, in order. */
   messages: MessageRow[]
   /** How many rows there are, told by pages or not. */
@@ -170,14 +175,19 @@ export async function readState(database: Database, channelId: string): Promise<
     ),
     keys: new Map(keys.map((row) => [row.key, row.message_id])),
     keyCount: keys.length,
-    mentions: await rows('select user_id as "userId", seq, message_id as "messageId" from mentions where channel_id = $1'),
+    mentions: await rows(
+      'select user_id as "userId", seq, message_id as "messageId" from mentions where channel_id = $1',
+    ),
     replies: await rows(
       'select root_id as "rootId", seq, message_id as "messageId", deleted from replies where channel_id = $1',
     ),
     threads: await rows(
-      'select message_id as "messageId", user_id as "userId", last_read_seq as "lastReadSeq" from threads where channel_id = $1',
+      `select message_id as "messageId", user_id as "userId", last_read_seq as "lastReadSeq" from threads
+       where channel_id = $1`,
     ),
-    outbox: await rows('select first_seq as "from", last_seq as "to" from outbox where channel_id = $1 order by first_seq'),
+    outbox: await rows(
+      'select first_seq as "from", last_seq as "to" from outbox where channel_id = $1 order by first_seq',
+    ),
     buckets: await rows(
       `select first_seq as "firstSeq", first_change as "firstChange", bucket from channel_buckets where channel_id = $1
        order by first_seq`,

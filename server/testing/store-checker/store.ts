@@ -6,6 +6,7 @@ import { type EmbeddedPostgres, startEmbeddedPostgres } from '../../lib/embedded
 import type { Random } from '../random.ts'
 import { postgresPid } from '../server-process.ts'
 import { createDoor, type Door } from './door.ts'
+import { broken } from './history.ts'
 
 /** A Postgres that may be killed, frozen and held up, with a door for each client. */
 export type Store = {
@@ -29,7 +30,7 @@ export type Store = {
   stop(): Promise<void>
 }
 
-/** Longer than Postgres takes to replay its log. Milliseconds. */
+/** Longer than Postgres takes to replay its log, or to end what it was told to do. Milliseconds. */
 const recoveryMs = 20_000
 
 /** Clients' sessions; the checker's own bear another name. */
@@ -127,20 +128,22 @@ export async function startStore(
 
     async terminate(which) {
       const chosen = await backends(which)
-      if (chosen.length > 0) await ask(`select pg_terminate_backend(pid) from unnest('{${chosen.join(',')}}'::int[]) pid`)
+      if (chosen.length > 0) await ask(`select pg_terminate_backend(pid) from unnest(array[${chosen.join()}]) pid`)
     },
 
     async hold(channelId, ms) {
-      await askOnce(`begin; select from channels where id = ${channelId} for update; select pg_sleep(${ms / 1_000}); rollback`)
+      const lock = `select from channels where id = ${channelId} for update`
+      await askOnce(`begin; ${lock}; select pg_sleep(${ms / 1_000}); rollback`)
     },
 
     async settle() {
       for (const door of doors) door.cut('all')
       const [cut] = await ask<{ at: string }>('select clock_timestamp()::text as at')
       // What they were told before they were cut off they still do.
-      for (;;) {
-        const [left] = await ask<{ count: number }>(`select count(*)::int ${clients} and backend_start < '${cut!.at}'`)
-        if (left!.count === 0) return
+      for (const since = performance.now(); ; ) {
+        const left = await ask<{ query: string }>(`select query ${clients} and backend_start < '${cut!.at}'`)
+        if (left.length === 0) return
+        if (performance.now() - since > recoveryMs) broken('A statement that nobody waits for goes on:', left)
         await sleep(20)
       }
     },
@@ -166,5 +169,6 @@ function childrenOf(pid: number): number[] {
   const file = `/proc/${pid}/task/${pid}/children`
   if (existsSync(file)) return readFileSync(file, 'utf8').split(' ').filter(Boolean).map(Number)
   const lines = execFileSync('ps', ['-A', '-o', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n')
-  return lines.map((line) => line.trim().split(/\s+/).map(Number)).flatMap(([child, parent]) => (parent === pid ? [child!] : []))
+  const pairs = lines.map((line) => line.trim().split(/\s+/).map(Number))
+  return pairs.flatMap(([child, parent]) => (parent === pid ? [child!] : []))
 }

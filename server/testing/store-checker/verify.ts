@@ -11,7 +11,9 @@ export function verify(channel: ChannelHistory, state: ChannelState): void {
   verifyOrder(channel, state)
   for (const message of state.messages) channel.observe(message, 'who looked afterwards')
   for (const known of channel.byId.values()) {
-    if (state.messages[known.seq - 1]?.id !== known.id) broken('A message is gone that somebody has seen:', known, state.head)
+    if (state.messages[known.seq - 1]?.id !== known.id) {
+      broken('A message is gone that somebody has seen:', known, state.head)
+    }
   }
   verifySends(channel, state)
   for (const message of state.messages) verifyContent(channel, message, channel.byId.get(message.id)!)
@@ -31,8 +33,12 @@ function verifyOrder(channel: ChannelHistory, { head, messages, messageCount }: 
     if (before.change >= message.change) broken('Changes do not grow with seqs:', before, message)
   })
   const last = messages.at(-1)
-  if (messageCount !== messages.length) broken(`There are ${messageCount} messages, of which pages show ${messages.length}.`, head)
-  if (head.lastSeq !== messages.length || head.firstSeq !== Math.min(1, messages.length)) broken('The head counts otherwise:', head, messages.length)
+  if (messageCount !== messages.length) {
+    broken(`There are ${messageCount} messages, of which pages show ${messages.length}.`, head)
+  }
+  if (head.lastSeq !== messages.length || head.firstSeq !== Math.min(1, messages.length)) {
+    broken('The head counts otherwise:', head, messages.length)
+  }
   if (last !== undefined && head.lastId !== last.id) broken('The head has another newest message:', head, last)
   if (head.lastSeq < channel.acknowledged.seq || head.lastChange < channel.acknowledged.change) {
     broken('What was acknowledged is gone:', head, channel.acknowledged)
@@ -64,7 +70,9 @@ function verifySends(channel: ChannelHistory, state: ChannelState): void {
   }
   if (stored !== state.keyCount) broken(`There are ${state.keyCount} keys, of which ${stored} were sent.`)
   const others = state.messages.length - stored
-  if (others > channel.appended.size) broken(`There are ${others} messages without a key, and the system said ${channel.appended.size}.`)
+  if (others > channel.appended.size) {
+    broken(`There are ${others} messages without a key, and the system said ${channel.appended.size}.`)
+  }
   for (const message of state.messages) {
     if (channel.byId.get(message.id)!.sent !== undefined) continue
     if (!channel.appended.has(message.content)) broken('Nobody has sent this:', message)
@@ -80,21 +88,30 @@ function verifyContent(channel: ChannelHistory, message: ChannelState['messages'
   const unknown = touches.filter((touch) => touch.change === null)
   const isDeleted = message.deletedAt !== null
   const deletes = (list: typeof touches) => list.some(({ what }) => what === 'delete')
-  if (isDeleted ? !deletes(touches) : deletes(certain)) broken('Deleted or not, but not as it was done:', message, known)
+  if (isDeleted ? !deletes(touches) : deletes(certain)) {
+    broken('Deleted or not, but not as it was done:', message, known)
+  }
   if (isDeleted) {
-    if (message.content !== '' || (message.mentionIds ?? []).length > 0) broken('A deleted message says something:', message)
+    if (message.content !== '' || message.mentionIds.length > 0) {
+      broken('A deleted message says something:', message)
+    }
     return
   }
   const newest = (what: RegExp) =>
     certain.filter((touch) => what.test(touch.what)).toSorted((a, b) => b.change! - a.change!)[0]
-  const edits = [newest(/edit/), ...unknown.filter(({ what }) => what === 'edit')].filter((touch) => touch !== undefined)
-  const certainEdit = newest(/edit/) !== undefined
-  const mayBe = [...edits.map((touch) => touch.digest), ...(certainEdit ? [] : bodies.map((body) => body.digest))]
+  const edit = newest(/edit/)
+  const mayBe = [
+    ...(edit === undefined ? bodies : [edit]),
+    ...unknown.filter(({ what }) => what === 'edit'),
+  ].map((said) => said.digest)
   if (!mayBe.includes(digest(message.content))) broken('A message says what nobody has said last:', message, known)
-  const pins = [newest(/pin/), ...unknown.filter(({ what }) => /pin/.test(what))].filter((touch) => touch !== undefined)
-  const mayBePinned = pins.map(({ what }) => what === 'pin')
-  if (newest(/pin/) === undefined) mayBePinned.push(false)
-  if (!mayBePinned.includes(message.pinnedAt !== null)) broken('Pinned or not, but not as it was done last:', message, known)
+  const mayBePinned = [
+    newest(/pin/)?.what === 'pin',
+    ...unknown.flatMap(({ what }) => (/pin/.test(what) ? [what === 'pin'] : [])),
+  ]
+  if (!mayBePinned.includes(message.pinnedAt !== null)) {
+    broken('Pinned or not, but not as it was done last:', message, known)
+  }
 }
 
 /** Mentions are noted, and replies counted and listed; who takes part in a thread follows it. */
@@ -109,7 +126,7 @@ function verifyRelations({ messages, mentions, replies: listed, threads }: Chann
     if (message.replyCount !== count) broken(`A message has ${count} replies and counts otherwise:`, message)
     const rows = noted.get(message.id) ?? []
     const named = rows.map((row) => row.userId).toSorted()
-    if (`${named}` !== `${(message.mentionIds ?? []).toSorted()}` || rows.some((row) => row.seq !== message.seq)) {
+    if (`${named}` !== `${message.mentionIds.toSorted()}` || rows.some((row) => row.seq !== message.seq)) {
       broken('Mentions are noted that are not made, or the other way round:', rows, message)
     }
     noted.delete(message.id)
@@ -121,7 +138,8 @@ function verifyRelations({ messages, mentions, replies: listed, threads }: Chann
   if (listed.length !== answers.length) broken(`${listed.length} replies are listed, of ${answers.length}.`)
   for (const reply of listed) {
     const message = byId.get(reply.messageId)
-    if (message?.replyToId !== reply.rootId || message.seq !== reply.seq || (message.deletedAt !== null) !== reply.deleted) {
+    const isDeleted = message !== undefined && message.deletedAt !== null
+    if (message?.replyToId !== reply.rootId || message.seq !== reply.seq || isDeleted !== reply.deleted) {
       broken('A reply is listed that is none:', reply, message ?? null)
     }
   }
@@ -135,10 +153,14 @@ function verifyRelations({ messages, mentions, replies: listed, threads }: Chann
     follow(root.authorId, root.seq)
     follow(authorId, seq)
   }
-  if (threads.length !== positions.size) broken(`${threads.length} people follow threads, and ${positions.size} should.`)
+  if (threads.length !== positions.size) {
+    broken(`${threads.length} people follow threads, and ${positions.size} should.`)
+  }
   for (const thread of threads) {
     const position = positions.get(`${thread.messageId} ${thread.userId}`)
-    if (thread.lastReadSeq !== position) broken('A thread is followed otherwise than its replies say:', thread, position ?? null)
+    if (thread.lastReadSeq !== position) {
+      broken('A thread is followed otherwise than its replies say:', thread, position ?? null)
+    }
   }
 }
 
@@ -147,9 +169,12 @@ function verifyOutbox(channel: ChannelHistory, { messages, outbox, buckets }: Ch
   const sent = messages.filter((message) => channel.byId.get(message.id)!.sent !== undefined).map(({ seq }) => seq)
   const due = outbox.flatMap(({ from, to }) => Array.from({ length: to - from + 1 }, (_, nth) => from + nth))
   const place = sent.findIndex((seq, nth) => due[nth] !== seq)
-  if (place !== -1 || due.length !== sent.length) broken('Jobs are due for others than were sent:', sent[place] ?? null, due[place] ?? due.at(-1))
-  const firsts = messages.filter((message, nth) => nth === 0 || bucketOfMessage(message) !== bucketOfMessage(messages[nth - 1]!))
-  const expected = firsts.map((message) => ({ firstSeq: message.seq, firstChange: message.change, bucket: bucketOfMessage(message) }))
+  if (place !== -1 || due.length !== sent.length) {
+    broken('Jobs are due for others than were sent:', sent[place] ?? null, due[place] ?? due.at(-1))
+  }
+  const expected = messages
+    .map((message) => ({ firstSeq: message.seq, firstChange: message.change, bucket: bucketOfMessage(message) }))
+    .filter(({ bucket }, nth, all) => bucket !== all[nth - 1]?.bucket)
   if (JSON.stringify(expected) !== JSON.stringify(buckets)) broken('The months begin elsewhere:', expected, buckets)
 }
 
@@ -198,7 +223,9 @@ function verifyChanges(channel: ChannelHistory, { head, messages, touches, membe
   newest.set('info', head.infoChange)
   for (const { id, change, version } of messages) {
     const touched = newest.get(`touched ${id}`)
-    if (version !== (touched ?? change)) broken(`A message’s version is not its newest change, ${touched ?? change}:`, id, version)
+    if (version !== (touched ?? change)) {
+      broken(`A message’s version is not its newest change, ${touched ?? change}:`, id, version)
+    }
   }
 
   const unexplained: number[] = []
@@ -206,10 +233,13 @@ function verifyChanges(channel: ChannelHistory, { head, messages, touches, membe
     if (kept.has(change)) continue
     const what = channel.changes[change]
     if (what === undefined) unexplained.push(change)
-    else if ((newest.get(what) ?? 0) <= change) broken(`Change ${change} was ${what}, and is not kept:`, newest.get(what) ?? null)
+    else if ((newest.get(what) ?? 0) <= change) {
+      broken(`Change ${change} was ${what}, and is not kept:`, newest.get(what) ?? null)
+    }
   }
   if (head.lastChange > 0 && !kept.has(head.lastChange)) broken('The newest change is not kept:', head)
   if (unexplained.length > channel.unheard) {
-    broken(`${unexplained.length} change numbers stand for nothing, and at most ${channel.unheard} were made unheard:`, unexplained)
+    const most = `at most ${channel.unheard} were made unheard`
+    broken(`${unexplained.length} change numbers stand for nothing, and ${most}:`, unexplained)
   }
 }

@@ -43,7 +43,7 @@ export async function write(name: string, client: Client, stage: Stage, random: 
   let count = 0
   const others = stage.clients.filter((other) => other !== client)
 
-  while (!stage.roundOver().aborted) {
+  while (!stage.isRoundOver()) {
     const channel = stage.history.channel(pickPopular(stage.channelIds, random))
     const authorId = random.pick(stage.authors)
     const key = `${name}.${++count}`
@@ -119,7 +119,12 @@ async function sendOnce(client: Client, sent: Sent, body: Body, stage: Stage, ra
   }
 }
 
-async function trySend(on: Client, version: number, sent: Sent, body: Body): Promise<SendOutcome | 'moved' | 'unknown'> {
+async function trySend(
+  on: Client,
+  version: number,
+  sent: Sent,
+  body: Body,
+): Promise<SendOutcome | 'moved' | 'unknown'> {
   try {
     return await on.sends().send(sent.channelId, version, toSend(sent.authorId, sent.key, body))
   } catch (error) {
