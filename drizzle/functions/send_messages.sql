@@ -155,10 +155,11 @@ BEGIN
     END LOOP;
   END IF;
 
-  -- The channel's first message of a month is what its history is found by.
-  first_bucket := message_bucket(old_id);
+  -- The channel's first message of a month is what its history is found by. Days are asked first, as a month begins
+  -- with one of them and they cost nothing.
   is_empty := old_seq = 0 OR old_seq < old_first_seq;
-  IF is_empty OR message_bucket(next_id + new_count - 1) > first_bucket THEN
+  IF is_empty OR (next_id + new_count - 1 >> 22) / 86400000 > (old_id >> 22) / 86400000 THEN
+    first_bucket := message_bucket(old_id);
     FOR n IN 1 .. new_count LOOP
       CONTINUE WHEN (NOT is_empty OR n > 1) AND message_bucket(next_id + n - 1) = first_bucket;
       first_bucket := message_bucket(next_id + n - 1);

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Database } from '../../drizzle/connection.ts'
 import { messageTerms } from '../lib/search-terms.ts'
+import { nullIfEmpty } from '../lib/sql.ts'
 import type { Change } from './changes.ts'
 import { readMessages } from './pages.ts'
 import { withBucket } from './partitions.ts'
@@ -51,6 +52,9 @@ export async function sendBatch(
   proposedId: string,
   sends: readonly Send[],
 ): Promise<BatchResult> {
+  if (sends.length === 1 && sends[0]!.root === null) {
+    return sendOne(database, channelId, membershipVersion, proposedId, sends[0]!)
+  }
   const parameters = [
     channelId,
     membershipVersion,
@@ -84,6 +88,44 @@ export async function sendBatch(
   }
   if (outcomes.includes(undefined)) await fillRepeated(database, channelId, sends, outcomes)
   return { moved: false, outcomes: outcomes as SendOutcome[], changes }
+}
+
+const sendOneStatement = `/* send one */ select send_message(
+  $1, $2, $3, ${clockSlackMs}, $4::text::uuid, $5::text::uuid, $6, $7, $8, $9, $10) as numbers`
+
+/** The same for one send that answers nothing, as most do: a shorter way to the same. */
+async function sendOne(
+  database: Database,
+  channelId: string,
+  membershipVersion: number,
+  proposedId: string,
+  send: Send,
+): Promise<BatchResult> {
+  const parameters = [
+    channelId,
+    membershipVersion,
+    proposedId,
+    keyHash(send),
+    send.bodyHash,
+    send.authorId,
+    send.kind,
+    send.content,
+    nullIfEmpty(send.mentionIds),
+    nullIfEmpty(messageTerms(channelId, send.content)),
+  ]
+  const [row] = await withBucket(database, channelId, () =>
+    database.run<{ numbers: string[] | null }>(sendOneStatement, parameters),
+  )
+  if (row!.numbers === null) return { moved: true }
+  const [id, seq, change] = row!.numbers
+  if (id === undefined) {
+    const outcomes: (SendOutcome | undefined)[] = [undefined]
+    await fillRepeated(database, channelId, [send], outcomes)
+    return { moved: false, outcomes: outcomes as SendOutcome[], changes: [] }
+  }
+  const message = newMessage(channelId, { id, seq: Number(seq), change: Number(change) }, send)
+  const created: Change = { channelId, change: message.change, seq: message.seq, type: 'message', kind: 'CREATED', message }
+  return { moved: false, outcomes: [{ outcome: 'sent', message }], changes: [created] }
 }
 
 /** A UUID is sixteen bytes, whatever they mean. */
