@@ -11,7 +11,7 @@ import { ensureBuckets } from '../server/message-store/partitions.ts'
 import { reindex } from '../server/message-store/reindex.ts'
 import { hashOf, sendBatch } from '../server/message-store/send.ts'
 import { snowflakeAt } from '../server/message-store/snowflake.ts'
-import { createTestDatabase } from '../server/testing/test-app.ts'
+import { createEmptyDatabase } from '../server/testing/test-app.ts'
 import { type Database, openDatabase } from './connection.ts'
 import { migrate } from './migrate.ts'
 
@@ -27,7 +27,7 @@ const months = [newest - 40, newest - 39, newest - 7, newest - 1, newest]
 
 let database: Database
 beforeAll(async () => {
-  database = openDatabase({ url: await createTestDatabase(), poolSize: 4, deadlineMs: 30_000, unavailable })
+  database = openDatabase({ url: await createEmptyDatabase(), poolSize: 4, deadlineMs: 30_000, unavailable })
   await runFirstMigration()
   await writeAsBefore()
   await migrate(database)
@@ -120,7 +120,7 @@ async function writeAsBefore() {
     }
     await touch(said.at(-5)!, 'EDITED', { content: 'cake' })
     await touch(said.at(-6)!, 'PINS_CHANGED', { pinned: true })
-    await touch(said.at(-7)!, 'DELETED', { content: '', deleted: true })
+    await touch(said.at(-12)!, 'DELETED', { content: '', deleted: true })
     await touch(said.at(-8)!, 'REACTIONS_CHANGED', {})
     await old('insert into reactions values ($1, $2, $3, $4, $5)', busy, said.at(-8)!.id, '❤️', bob, head)
   }

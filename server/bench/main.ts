@@ -2,13 +2,21 @@ import { benchFanout } from './fanout.ts'
 import { type BenchOptions, parseBench, usage } from './options.ts'
 import { benchPages } from './pages.ts'
 import { benchSends } from './sends.ts'
+import { benchStoreCatchUp } from './store-catch-up.ts'
+import { benchStorePages } from './store-pages.ts'
+import { benchStoreSearch } from './store-search.ts'
 import { benchStoreSends } from './store-sends.ts'
+import { benchStoreSize } from './store-size.ts'
 
 const benchmarks: Record<string, (options: BenchOptions) => Promise<void>> = {
   sends: benchSends,
   pages: benchPages,
   fanout: benchFanout,
   'store-sends': benchStoreSends,
+  'store-pages': benchStorePages,
+  'store-catch-up': benchStoreCatchUp,
+  'store-search': benchStoreSearch,
+  'store-size': benchStoreSize,
 }
 
 function parse() {

@@ -47,3 +47,46 @@ export function report<Name extends string>(title: string, unit: string, figures
     process.stdout.write(`  ${name.padEnd(44)} ${value.padStart(10)} ${unit}   ${ratio}\n`)
   }
 }
+
+/** The figure that a share of all (0 to 1) does not exceed. */
+export function percentile(figures: readonly number[], share: number): number {
+  const sorted = figures.toSorted((a, b) => a - b)
+  return sorted[Math.min(sorted.length - 1, Math.ceil(share * sorted.length) - 1)]!
+}
+
+/** Runs several readings `count` times, one after the other in turns; gives the milliseconds of each, in order. */
+export async function timesInTurns<Name extends string>(
+  count: number,
+  readings: Record<Name, () => Promise<unknown>>,
+): Promise<Record<Name, number[]>> {
+  const names = Object.keys(readings) as Name[]
+  const times = Object.fromEntries(names.map((name) => [name, [] as number[]])) as Record<Name, number[]>
+  // The first ones open connections and make plans.
+  for (const name of names) await readings[name]()
+  for (let nth = 0; nth < count; nth++) {
+    for (const name of names) {
+      const started = performance.now()
+      await readings[name]()
+      times[name].push(performance.now() - started)
+    }
+  }
+  return times
+}
+
+const shares = [0.5, 0.95, 0.99]
+
+/** Prints the p50, p95 and p99 of readings in milliseconds, and their ratios to those of `baseOf`, where there is one. */
+export function reportTimes<Name extends string>(
+  title: string,
+  times: Record<Name, number[]>,
+  baseOf: (name: Name) => Name | null = () => null,
+) {
+  process.stdout.write(`\n${title}\n  ${''.padEnd(52)} ${shares.map((share) => `p${share * 100}`.padStart(8)).join(' ')}\n`)
+  for (const name of Object.keys(times) as Name[]) {
+    const figures = shares.map((share) => percentile(times[name], share))
+    const base = baseOf(name)
+    const ratios = base === null ? [] : figures.map((figure, nth) => figure / percentile(times[base], shares[nth]!))
+    const spell = (list: number[]) => list.map((figure) => figure.toFixed(2).padStart(8)).join(' ')
+    process.stdout.write(`  ${name.padEnd(52)} ${spell(figures)} ms  ${spell(ratios)}\n`)
+  }
+}

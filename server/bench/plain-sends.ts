@@ -27,7 +27,7 @@ export const sendBare = (table: string) => (database: Database, send: PlainSend)
   database.run(
     `insert into ${table} (channel_id, id, author_id, seq, change, kind, content, mention_ids)
      values ($1, $2, $3, $4, $4, $5, $6, $7)`,
-    parametersOf(send).slice(0, 7),
+    placedOf(send),
   )
 
 /** The same, with what it can be found by. */
@@ -35,10 +35,10 @@ export const sendBareWithTerms = (table: string) => (database: Database, send: P
   database.run(
     `insert into ${table} (channel_id, id, author_id, seq, change, kind, content, mention_ids, terms)
      values ($1, $2, $3, $4, $4, $5, $6, $7, $8)`,
-    parametersOf(send).slice(0, 8),
+    [...placedOf(send), termsOf(send)],
   )
 
-const parametersOf = (send: PlainSend) => [
+const placedOf = (send: PlainSend) => [
   send.channelId,
   send.id,
   send.authorId,
@@ -46,7 +46,13 @@ const parametersOf = (send: PlainSend) => [
   send.kind,
   send.content,
   literal(send.mentionIds),
-  literal(messageTerms(String(send.channelId), send.content)),
+]
+
+const termsOf = (send: PlainSend) => literal(messageTerms(String(send.channelId), send.content))
+
+const parametersOf = (send: PlainSend) => [
+  ...placedOf(send),
+  termsOf(send),
   hashOf(`${send.authorId} ${send.key}`),
   send.bodyHash,
 ]

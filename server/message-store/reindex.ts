@@ -92,11 +92,12 @@ async function writeTerms(database: Database, table: string, messages: readonly 
   const wanted = messages.flatMap(({ terms: stored, ...message }) => {
     const terms = messageTerms(message.channel_id, message.content)
     const isSame = `${stored ?? ''}` === `${terms}` && stored?.length !== 0
-    return isSame ? [] : [{ ...message, terms: terms.length === 0 ? null : `{${terms.join(',')}}` }]
+    return isSame ? [] : [{ ...message, terms: terms.length === 0 ? null : terms.join(',') }]
   })
   if (wanted.length === 0) return 0
+  // Citus has no part in what may be read differently by each session, as the text of an array may be.
   const rows = await database.run(
-    `/* terms */ update ${table} m set terms = w.terms::int[]
+    `/* terms */ update ${table} m set terms = string_to_array(w.terms, ',')::int[]
      from unnest($1::bigint[], $2::bigint[], $3::text[], $4::text[]) as w (channel_id, id, terms, hash)
      where m.channel_id = w.channel_id and m.id = w.id and md5(m.content) = w.hash returning m.id`,
     [

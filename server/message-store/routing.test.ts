@@ -57,12 +57,14 @@ type Node = {
   'Node Type': string
   Operation?: string
   'Relation Name'?: string
-  'Function Name'?: string
   Output?: string[]
   Plans?: Node[]
 } & Record<string, unknown>
 
 const columns = new Map(groups.flat().map((column) => [getTableName(column.table), column.name]))
+
+/** A call of a function that is handed to a channel’s machine as a whole, by its first argument. */
+const handedOver = /\bsend_messages?\(([^,)]*)/
 
 /** The table that a partition is of. */
 const tableOf = (relation: string) => relation.replace(/^(messages)_\d.*/, '$1')
@@ -78,10 +80,10 @@ function straysOf(node: Node, wanted: (column: string) => string[]): string[] {
     const values = column === undefined ? '' : `${column} = ${node.Plans![0]!.Output![0]}`
     return says(values) ? strays : [...strays, `insert into ${relation}: ${values}`]
   }
-  if (node['Function Name']?.startsWith('send_')) {
-    const call = String(node['Function Call']).replace(/^\w+\./, '')
-    const [first] = /^\w+\(([^,]*)/.exec(call)!.slice(1)
-    return wanted('in_channel_id').includes(`in_channel_id = ${first}`) ? strays : [...strays, call]
+  const calls = [node['Function Call'], ...(node.Output ?? [])].flatMap((text) => handedOver.exec(String(text)) ?? [])
+  if (calls.length > 0) {
+    const isWanted = wanted('in_channel_id').includes(`in_channel_id = ${calls[1]}`)
+    return isWanted ? strays : [...strays, `${calls[0]}`]
   }
   if (column === undefined || node['Node Type'] === 'ModifyTable') return strays
   const conditions = ['Index Cond', 'Filter', 'Recheck Cond', 'Join Filter'].map((name) => node[name] ?? '').join(' ')

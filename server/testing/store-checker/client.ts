@@ -19,7 +19,8 @@ export type Client = {
   name: string
   database(): Database
   sends(): SendBatcher
-  worker(): number
+  /** Its number; null where it has no lease just now, since no renewal got through. */
+  worker(): number | null
   /** The membership version at which this client believes that somebody may post; null where they may not. */
   rights(channelId: string, userId: string): Promise<number | null>
   /** What it believed was wrong. */
@@ -95,7 +96,7 @@ export async function startClient(options: {
     name,
     database: () => session.database,
     sends: () => session.sends,
-    worker: () => session.lease.worker(),
+    worker: () => (session.lease.isHeld() ? session.lease.worker() : null),
     async rights(channelId, userId) {
       const { database, rights } = session
       const key = `${channelId} ${userId}`

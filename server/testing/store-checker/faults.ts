@@ -53,6 +53,7 @@ export function createTrouble(store: Store, stage: Stage, random: Random) {
 
 /** No two clients have one worker number. */
 function checkWorkers(stage: Stage): void {
-  const workers = stage.clients.map((client) => client.worker())
+  const workers = stage.clients.map((client) => client.worker()).filter((worker) => worker !== null)
+  if (workers.length < stage.clients.length) stage.history.count('leases run out')
   if (new Set(workers).size < workers.length) broken('Two clients have one worker number:', workers)
 }
