@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Database } from '../../drizzle/connection.ts'
 import { createSendBatcher } from '../message-store/batcher.ts'
 import { hashOf, type Send, sendBatch } from '../message-store/send.ts'
-import { createSnowflakes } from '../message-store/snowflake.ts'
+import { createSnowflakes, snowflakeAt } from '../message-store/snowflake.ts'
 import { createRandom } from '../testing/random.ts'
 import { type BenchStore, startBenchStore } from './bench-store.ts'
 import { inTurns, rateOf, report } from './measure.ts'
@@ -107,12 +107,12 @@ async function compareBatches(store: BenchStore, nextSend: NextSend, writers: nu
   report(`Durable messages a second, ${writers} writers, one channel`, 'messages/s', figures, names.turns)
 }
 
-/** Makes the channels from 1 to `channels`, with as many members in each; those that are there are left alone. */
+/** Makes the channels from 1 to `channels`, with as many members in each and something said in them this month. */
 async function makeChannels(admin: Database, members: number, channels: number): Promise<void> {
   await admin.run(
-    `insert into channels (id, kind, name, created_at, member_count)
-     select n, 'GROUP', 'bench', now(), $2 from generate_series(1, $1::int) n on conflict do nothing`,
-    [channels, members],
+    `insert into channels (id, kind, name, created_at, member_count, first_seq, last_seq, last_change, last_id)
+     select n, 'GROUP', 'bench', now(), $2, 1, 1, 1, $3::bigint from generate_series(1, $1::int) n on conflict do nothing`,
+    [channels, members, snowflakeAt(Date.now())],
   )
   await admin.run(
     `insert into members (channel_id, user_id, role, joined_at, change)

@@ -8,6 +8,8 @@ const leaseMs = 60_000
 
 const renewMs = 15_000
 
+const askMs = 1_000
+
 /** A process stops writing this long before its lease ends, so that its last statement is over by then. */
 const marginMs = 10_000
 
@@ -39,7 +41,16 @@ export async function leaseWorker(database: Database, onError: (error: unknown) 
     if (renewed.length === 0) worker = await takeFree(database, holder)
     since = started
   }
-  const timer = setInterval(() => void renew().catch(onError), renewMs)
+  let isRenewing = false
+  // Whether it is time is asked often, so that a renewal which has failed is soon tried again: a few failures in a row
+  // must not end the lease.
+  const timer = setInterval(() => {
+    if (isRenewing || performance.now() - since < renewMs) return
+    isRenewing = true
+    void renew()
+      .catch(onError)
+      .finally(() => (isRenewing = false))
+  }, askMs)
   timer.unref()
   const isHeld = () => performance.now() - since < leaseMs - marginMs
 

@@ -58,7 +58,7 @@ export async function readOn(
   { store }: Process,
   channelId: string,
   after: Position,
-  { limit = () => 100, meanwhile = async () => {}, userId = alice as string } = {},
+  { limit = (): number => 100, meanwhile = async () => {}, userId = alice as string } = {},
 ): Promise<{ pages: ChangePage[]; changes: Change[]; position: Position }> {
   const catchUp = createCatchUp(after.change)
   const pages: ChangePage[] = []
