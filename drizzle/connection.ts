@@ -88,8 +88,8 @@ export function openDatabase(options: DatabaseOptions): Database {
       TimeZone: 'UTC',
       // The server gives up a little after the caller has, so that what nobody waits for does not hold its locks.
       statement_timeout: deadlineMs + serverGraceMs,
-      // A process that freezes within a transaction must not hold its locks for longer than it may wait itself.
-      idle_in_transaction_session_timeout: deadlineMs + serverGraceMs,
+      // A process that freezes within a transaction must not hold its locks for longer than others wait.
+      idle_in_transaction_session_timeout: Math.min(deadlineMs, defaultDeadlineMs) + serverGraceMs,
     }, greeting),
   })
 

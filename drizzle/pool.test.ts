@@ -199,7 +199,9 @@ test('a frozen backend costs the caller the deadline and the pool, after a while
   const held = await database.reserve()
   const pid = await backendOf(held.run)
   held.release()
-  await expect.poll(() => sessions('frozen', 'idle')).toHaveLength(1)
+  // It is in the pool once the last statement has cleaned it.
+  const cleaned = `select from pg_stat_activity where pid = $1 and state = 'idle' and query like '%pg_advisory_unlock_all%'`
+  await expect.poll(() => watcher.run(cleaned, [pid])).toHaveLength(1)
   process.kill(pid, 'SIGSTOP')
   try {
     await expectUnavailable(database.transaction(({ run }) => note(run, 'frozen')))

@@ -48,12 +48,11 @@ DECLARE
   old_id bigint;
   clock bigint;
   next_id bigint;
+  new_id bigint;
   new_count integer := 0;
   touched_count integer := 0;
   new_places integer[] := '{}';
   one bigint;
-  one_seq integer;
-  one_id bigint;
   one_count integer;
   one_change integer;
   one_pinned_at timestamptz;
@@ -75,49 +74,45 @@ BEGIN
     old_id + 1
   );
 
-  FOR n IN 1 .. cardinality(key_hashes) LOOP
-    one_id := next_id + new_count;
+  -- Each message's place in the batch is its place among the ids, which have holes where a key is taken; seqs have none.
+  WITH won AS (
     INSERT INTO send_keys (channel_id, key_hash, message_id, body_hash)
-      VALUES (in_channel_id, key_hashes[n], one_id, body_hashes[n])
-      ON CONFLICT DO NOTHING;
-    CONTINUE WHEN NOT FOUND;
-    new_count := new_count + 1;
-    new_places := new_places || n;
-    INSERT INTO messages (channel_id, id, author_id, reply_to_id, seq, change, kind, content, mention_ids, terms)
-      VALUES (in_channel_id, one_id, author_ids[n], root_ids[n], old_seq + new_count, old_change + new_count, kinds[n],
-              contents[n], mention_lists[n]::bigint[], term_lists[n]::integer[]);
-    IF mention_lists[n] IS NOT NULL THEN
-      FOREACH one IN ARRAY mention_lists[n]::bigint[] LOOP
-        INSERT INTO mentions (channel_id, user_id, seq, message_id)
-          VALUES (in_channel_id, one, old_seq + new_count, one_id);
-      END LOOP;
-    END IF;
-    place := n;
-    id := one_id;
-    seq := old_seq + new_count;
-    change := old_change + new_count;
-    RETURN NEXT;
-  END LOOP;
-  place := NULL;
+      SELECT in_channel_id, s.key_hash, next_id + s.n - 1, s.body_hash
+      FROM unnest(key_hashes, body_hashes) WITH ORDINALITY AS s (key_hash, body_hash, n)
+      ON CONFLICT DO NOTHING
+      RETURNING message_id
+  )
+  SELECT coalesce(array_agg((won.message_id - next_id)::integer + 1 ORDER BY won.message_id), '{}')
+    INTO new_places FROM won;
+  new_count := cardinality(new_places);
   IF new_count = 0 THEN
-    id := NULL;
     RETURN NEXT;
     RETURN;
   END IF;
+  new_id := next_id + new_places[new_count] - 1;
+  INSERT INTO messages (channel_id, id, author_id, reply_to_id, seq, change, kind, content, mention_ids, terms)
+    SELECT in_channel_id, next_id + s.n - 1, s.author_id, s.root_id, old_seq + p.nth, old_change + p.nth, s.kind, s.content,
+           s.mentions::bigint[], s.terms::integer[]
+    FROM unnest(author_ids, root_ids, kinds, contents, mention_lists, term_lists)
+           WITH ORDINALITY AS s (author_id, root_id, kind, content, mentions, terms, n)
+    JOIN unnest(new_places) WITH ORDINALITY AS p (n, nth) ON p.n = s.n;
+  IF array_length(array_remove(mention_lists, NULL), 1) > 0 THEN
+    INSERT INTO mentions (channel_id, user_id, seq, message_id)
+      SELECT in_channel_id, mentioned.id, old_seq + p.nth, next_id + p.n - 1
+      FROM unnest(new_places) WITH ORDINALITY AS p (n, nth), unnest(mention_lists[p.n]::bigint[]) AS mentioned (id);
+  END IF;
+  RETURN QUERY
+    SELECT p.n, NULL::integer, next_id + p.n - 1, old_seq + p.nth::integer, old_change + p.nth::integer, NULL::bigint,
+           NULL::bigint, NULL, NULL, NULL::bigint[], NULL::timestamptz, NULL::timestamptz, NULL::json
+    FROM unnest(new_places) WITH ORDINALITY AS p (n, nth);
 
   -- Its authors have read the channel up to what they wrote.
-  IF new_count = 1 THEN
-    UPDATE members m SET last_read_seq = greatest(m.last_read_seq, old_seq + 1)
-      WHERE m.channel_id = in_channel_id AND m.user_id = author_ids[new_places[1]];
-  ELSE
-    FOR one, one_seq IN
-      SELECT author_ids[p.n], old_seq + max(p.nth)::integer
-        FROM unnest(new_places) WITH ORDINALITY AS p (n, nth) GROUP BY 1
-    LOOP
-      UPDATE members m SET last_read_seq = greatest(m.last_read_seq, one_seq)
-        WHERE m.channel_id = in_channel_id AND m.user_id = one;
-    END LOOP;
-  END IF;
+  UPDATE members m SET last_read_seq = greatest(m.last_read_seq, own.last_seq)
+    FROM (
+      SELECT author_ids[p.n] AS author_id, old_seq + max(p.nth)::integer AS last_seq
+      FROM unnest(new_places) WITH ORDINALITY AS p (n, nth) GROUP BY 1
+    ) own
+    WHERE m.channel_id = in_channel_id AND m.user_id = own.author_id;
 
   -- The messages that were answered count their replies, which is a change of theirs, after what is new.
   IF array_length(array_remove(root_ids, NULL), 1) > 0 THEN
@@ -143,7 +138,7 @@ BEGIN
       one := root_ids[new_places[n]];
       CONTINUE WHEN one IS NULL;
       INSERT INTO replies (channel_id, root_id, seq, message_id)
-        VALUES (in_channel_id, one, old_seq + n, next_id + n - 1);
+        VALUES (in_channel_id, one, old_seq + n, next_id + new_places[n] - 1);
       -- Who is answered follows, and who answers.
       INSERT INTO threads (channel_id, message_id, user_id, last_read_seq)
         VALUES (in_channel_id, one, root_author_ids[new_places[n]], root_seqs[new_places[n]])
@@ -158,11 +153,11 @@ BEGIN
   -- The channel's first message of a month is what its history is found by. Days are asked first, as a month begins
   -- with one of them and they cost nothing.
   is_empty := old_seq = 0 OR old_seq < old_first_seq;
-  IF is_empty OR (next_id + new_count - 1 >> 22) / 86400000 > (old_id >> 22) / 86400000 THEN
+  IF is_empty OR (new_id >> 22) / 86400000 > (old_id >> 22) / 86400000 THEN
     first_bucket := message_bucket(old_id);
     FOR n IN 1 .. new_count LOOP
-      CONTINUE WHEN (NOT is_empty OR n > 1) AND message_bucket(next_id + n - 1) = first_bucket;
-      first_bucket := message_bucket(next_id + n - 1);
+      CONTINUE WHEN (NOT is_empty OR n > 1) AND message_bucket(next_id + new_places[n] - 1) = first_bucket;
+      first_bucket := message_bucket(next_id + new_places[n] - 1);
       INSERT INTO channel_buckets (channel_id, first_seq, first_change, bucket)
         VALUES (in_channel_id, old_seq + n, old_change + n, first_bucket);
     END LOOP;
@@ -172,7 +167,7 @@ BEGIN
   UPDATE channels c
     SET last_seq = old_seq + new_count,
         last_change = old_change + new_count + touched_count,
-        last_id = next_id + new_count - 1,
+        last_id = new_id,
         first_seq = CASE WHEN old_first_seq = 0 THEN old_seq + 1 ELSE old_first_seq END
     WHERE c.id = in_channel_id;
 END $$;

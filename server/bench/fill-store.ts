@@ -19,13 +19,17 @@ export const filledChannels = 5_000
 const people = 2_000
 const membersOfEach = 20
 
-/** Somebody who is in so many of the channels with history, evenly spread over their sizes. The id is the number. */
-export const viewers = [5, 50, 500, filledChannels]
+/** Somebody who is in so many of the channels with history. The id is the number. */
+export const viewers = [5, 50, 500]
+
+/** The channels of a viewer: evenly spread over their sizes, the largest of all among them. */
+export const channelsOf = (viewer: number): number[] =>
+  Array.from({ length: viewer }, (_, nth) => 1 + (nth * filledChannels) / viewer)
 
 const years = 10
 
 /** What becomes of messages, as shares of all. */
-const shares = { reply: 0.15, mention: 0.1, reaction: 0.08, edit: 0.02, deletion: 0.01, pin: 0.0005, ticket: 0.05 }
+const shares = { reply: 0.15, mention: 0.1, viewerMention: 0.05, reaction: 0.08, edit: 0.02, deletion: 0.01, pin: 0.0005, ticket: 0.05 }
 
 /** A word that no prose has stands in so many messages. */
 export const ticketUses = 5
@@ -147,7 +151,8 @@ async function copyMessages(
     const instant = () => new Date(time).toISOString()
     let mention = '\\N'
     if (random.chance(shares.mention)) {
-      const user = memberOf(channel, random.below(membersOfEach))
+      const seen = random.chance(shares.viewerMention) ? viewersIn(channel.id) : []
+      const user = seen.length > 0 ? random.pick(seen) : memberOf(channel, random.below(membersOfEach))
       mention = `{${user}}`
       sinks.mentions.put(`${channel.id}\t${user}\t${seq}\t${id}`)
     }
@@ -203,6 +208,8 @@ async function copyMessages(
 
 const memberOf = (channel: FillChannel, nth: number) => ((channel.id * 37 + nth) % people) + 10_000
 
+const viewersIn = (channelId: number) => viewers.filter((viewer) => (channelId - 1) % (filledChannels / viewer) === 0)
+
 /** A channel and its members, an empty one beside it, and the viewers who are in it. */
 function putChannel(sinks: Record<'channels' | 'members', Sink>, channel: FillChannel, start: number): void {
   const since = new Date(start).toISOString()
@@ -211,7 +218,7 @@ function putChannel(sinks: Record<'channels' | 'members', Sink>, channel: FillCh
   sinks.channels.put(`${id + filledChannels}\tPUBLIC\tchannel ${id + filledChannels}\t${since}\t0\t0\t0\t0\t0`)
   const put = (user: number, read: number) => sinks.members.put(`${id}\t${user}\tMEMBER\t${since}\t0\t${read}`)
   for (let nth = 0; nth < membersOfEach; nth++) put(memberOf(channel, nth), Math.max(0, seq - nth * nth))
-  for (const viewer of viewers) if (id % (filledChannels / viewer) === 0) put(viewer, Math.floor(seq * 0.9))
+  for (const viewer of viewersIn(id)) put(viewer, Math.floor(seq * 0.9))
 }
 
 /** Sixteen random bytes as COPY reads a UUID: that they name no version is no matter. */

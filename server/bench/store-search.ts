@@ -2,16 +2,13 @@ import { matches, parseSearchQuery } from '../lib/search-query.ts'
 import { findMessages, type SearchRequest } from '../message-store/search.ts'
 import type { Database } from '../../drizzle/connection.ts'
 import { createRandom, type Random } from '../testing/random.ts'
-import { filledChannels, openFilledStore, ticketCount } from './fill-store.ts'
+import { channelsOf, filledChannels, openFilledStore, ticketCount, viewers } from './fill-store.ts'
 import { reportTimes, timesInTurns } from './measure.ts'
 import type { BenchOptions } from './options.ts'
 import { readSentences } from './sentences.ts'
 
 const readings = 100
 const pageSize = 20
-
-/** Who is in so many channels, evenly spread over their sizes, with the largest of all among them. */
-const viewers = [5, 50, 500]
 
 /** Searches for the newest page of what holds a word, in the largest of the stores. */
 export async function benchStoreSearch(options: BenchOptions): Promise<void> {
@@ -44,12 +41,7 @@ export async function benchStoreSearch(options: BenchOptions): Promise<void> {
 }
 
 const scopes: Record<string, string[]> = {
-  ...Object.fromEntries(
-    viewers.map((count) => [
-      `${count} channels`,
-      Array.from({ length: count }, (_, nth) => String(1 + (nth * filledChannels) / count)),
-    ]),
-  ),
+  ...Object.fromEntries(viewers.map((viewer) => [`${viewer} channels`, channelsOf(viewer).map(String)])),
   'the largest channel': ['1'],
   'a small channel': [String(filledChannels * 0.8)],
 }

@@ -81,7 +81,8 @@ export function createMessagesService({ database, store, announce }: Deps) {
   ): Promise<Result> {
     const done = await store.change(key.channelId, async (channel) => {
       const message = await readMessage(channel.tx, key)
-      if (message === null) throw notFound('message', field)
+      // One that retention is about to remove is not there any more.
+      if (message === null || message.seq < channel.row.firstSeq) throw notFound('message', field)
       return work(channel, message)
     })
     if (done === null) throw notFound('message', field)

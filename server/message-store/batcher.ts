@@ -1,5 +1,5 @@
 import type { Database } from '../../drizzle/connection.ts'
-import { unavailable } from '../errors.ts'
+import { expectedFailure, unavailable } from '../errors.ts'
 import type { Change } from './changes.ts'
 import { type Send, type SendOutcome, sendBatch } from './send.ts'
 import type { SnowflakeSource } from './snowflake.ts'
@@ -79,7 +79,12 @@ export function createSendBatcher(options: {
       if (result.changes.length > 0) options.announce(result.changes)
       batch.forEach((waiting, place) => waiting.resolve(result.outcomes[place]!))
     } catch (error) {
-      for (const waiting of batch) waiting.reject(error)
+      if (batch.length === 1 || expectedFailure(error) !== null) {
+        for (const waiting of batch) waiting.reject(error)
+        return
+      }
+      // One of them is what the store cannot take: nobody else is to suffer for it.
+      for (const waiting of batch) await write(channelId, [waiting])
     }
   }
 

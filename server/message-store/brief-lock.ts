@@ -4,6 +4,9 @@ import type { Database, Transaction } from '../../drizzle/connection.ts'
 /** How long a lock is waited for that others wait behind. Milliseconds. */
 const waitMs = 400
 
+/** What they wait for then must not take longer, statement by statement. Milliseconds. */
+const holdMs = 3_000
+
 /** After that the others have their turn for so long, in milliseconds, and it is tried again so many times. */
 const pauseMs = 1_000
 const attempts = 30
@@ -20,7 +23,10 @@ export async function briefly<T>(database: Database, work: (tx: Transaction) => 
     if (attempt > 0) await sleep(pauseMs)
     try {
       return await database.transaction(async (tx) => {
-        await tx.run(`set local lock_timeout = ${waitMs}`, [])
+        await tx.run(`select set_config('lock_timeout', $1, true), set_config('statement_timeout', $2, true)`, [
+          `${waitMs}ms`,
+          `${holdMs}ms`,
+        ])
         return work(tx)
       })
     } catch (error) {

@@ -89,6 +89,8 @@ async function dropDetached(tx: Transaction, bucket: number, waitMs: number): Pr
 async function dropAtOnce(database: Database, bucket: number): Promise<Outcome> {
   return database.transaction(async (tx) => {
     await tx.run(`set local lock_timeout = ${briefMs}`, [])
+    // The machines that hold the shards know nothing of it.
+    await tx.run(`set local statement_timeout = ${patienceMs}`, [])
     if ((await stateOf(tx, tableOf(bucket))) === 'attached') {
       await tx.run(`alter table messages detach partition ${tableOf(bucket)}`, [])
     }

@@ -37,7 +37,9 @@ import type { SnowflakeSource } from './snowflake.ts'
  * channel; that a page is full where its messages are large; that what was removed by retention can be told from what
  * never was.
  *
- * Every call answers within the deadline of the database, by UNAVAILABLE if by nothing else.
+ * **Failing.** No statement may take longer than the database's deadline, and no call waits longer than that for its
+ * turn at a channel: then it is UNAVAILABLE, as when the store is away. (An error of Drizzle's may stand around it:
+ * `expectedFailure` finds it.)
  */
 export type MessageStore = {
   /**

@@ -59,7 +59,12 @@ async function reindexBucket(
   await cleanPendingLists(database, [bucket])
   // What the planner knows of the terms is of those before.
   if (progress.written > 0) await database.run(`analyze ${tableOf(bucket)}`, [])
-  await database.run('update buckets set terms_version = $2 where bucket = $1 and terms_version < $2', [bucket, termsVersion])
+  // What was written anew has left its old room empty: it is worth being compacted again.
+  await database.run(
+    `update buckets set terms_version = $2, compacted_at = case when $3::int > 0 then null else compacted_at end
+     where bucket = $1 and terms_version < $2`,
+    [bucket, termsVersion, progress.written],
+  )
   onProgress({ ...progress, isDone: true })
   return progress.written
 }

@@ -101,6 +101,8 @@ test('an answer to what has just gone is a message like others, whatever its rea
   const first = await say(bob, channelId, 'yes', { replyToId: root.id })
   // It goes between the look at what is answered and the send.
   await app.app.database.run('update channels set first_seq = 3, expired_change = last_change where id = $1', [id])
+  const edit = alice.client.request(EditMessageDocument, { input: { messageId: root.id, content: 'coffee?' } })
+  expect((await failure(edit)).code).toBe('NOT_FOUND')
   const { change, seq } = { change: (await channelRow()).last_change, seq: first.seq }
   await say(bob, channelId, 'still yes', { replyToId: root.id })
   await app.app.database.run('delete from messages where channel_id = $1 and seq < 3', [id])

@@ -154,7 +154,8 @@ test('a channel’s own retention, shorter or longer, is what counts for it', as
   await setRetention(database, other, null)
   expect(await run({ now: now + 90 * dayMs })).toMatchObject({ channels: 1 })
   expect((await channelOf(database, sleeper)).first_seq).toBe(own(bucketAt(now)))
-  await expect(setRetention(database, '99', 1)).rejects.toThrow('channel')
+  await expect(setRetention(database, '99', 1)).rejects.toMatchObject({ code: 'NOT_FOUND' })
+  await expect(setRetention(database, other, 0)).rejects.toMatchObject({ code: 'BAD_USER_INPUT', field: 'days' })
 })
 
 test('a quiet channel loses all, can be read and written to, and who was at its end reads on', async () => {

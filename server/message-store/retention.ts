@@ -1,11 +1,14 @@
 import type { Database } from '../../drizzle/connection.ts'
-import { notFound } from '../errors.ts'
+import { badInput, notFound } from '../errors.ts'
 import { bucketAt } from './bucket-time.ts'
 import { dropBucket, looseBuckets } from './drop-bucket.ts'
 import { clearBeside, clearBucket, expirationsAfter, expire } from './expire.ts'
 import { alone, type Session } from './maintenance-lock.ts'
 
 const dayMs = 86_400_000
+
+/** A hundred years, which is for good. */
+const maxDays = 36_500
 
 /** Channels that one statement names. */
 const channelsAtOnce = 1_000
@@ -26,14 +29,20 @@ export type Retained = {
   isUnfinished: boolean
 }
 
-/** Sets for how many days a channel's messages are kept; null is as long as everywhere. Throws NOT_FOUND. */
+/**
+ * Sets for how many days, at least one, a channel's messages are kept; null is as long as everywhere. Throws NOT_FOUND
+ * and BAD_USER_INPUT.
+ */
 export async function setRetention(database: Database, channelId: string, days: number | null): Promise<void> {
+  if (days !== null && !(Number.isInteger(days) && days >= 1 && days <= maxDays)) {
+    throw badInput(`Messages are kept for 1 to ${maxDays} days.`, 'days')
+  }
   const rows = await database.run('update channels set retention_days = $2::int where id = $1 returning id', [channelId, days])
   if (rows.length === 0) throw notFound('channel', 'channelId')
 }
 
-/** The first bucket of which something is younger than so many days: only whole buckets go. */
-export const firstKept = (days: number, now: number): number => bucketAt(now - days * dayMs)
+/** The first bucket of which something is younger than so many days: only whole buckets go, and never this month's. */
+const firstKept = (days: number, now: number): number => bucketAt(now - Math.max(1, days) * dayMs)
 
 /**
  * Removes what is older than it may be, month by month. In this order, so that whatever is cut off is gone on with by

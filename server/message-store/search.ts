@@ -57,7 +57,10 @@ const byChannels = (hasTerms: boolean) => `/* search by channels */ select ${can
     ${hasTerms ? 'and (m.terms @> $6::int[]) is true' : ''}
   order by m.id desc limit $4::int`
 
-/** Channels that the index of terms is asked for, at the most: it looks each of them up in each bucket. */
+/**
+ * Channels that the index of terms is asked for, at the most, where a word is too common by itself: it looks each of
+ * them up in each bucket, which costs more than a rare word does.
+ */
 const maxChannelTerms = 50
 
 /** The same by the index of terms, which stops where there is too much to look at, and says so. */
@@ -86,14 +89,15 @@ export async function findMessages(database: Database, request: SearchRequest): 
   const keys: MessageKey[] = []
   let high = request.high
   let bytes = 0
+  /** Whether the index of terms is asked for the channels, too. */
+  let isNarrow = false
 
   async function read(by: 'channels' | 'terms', from: string, limit: number) {
     const parameters: unknown[] = [channelIds, from, high, limit, authorIds]
     if (terms.length > 0) parameters.push(terms)
     if (by === 'channels') return { rows: await database.run<Candidate>(byChannels(terms.length > 0), parameters) }
-    const hasChannels = channelIds.length <= maxChannelTerms
-    if (hasChannels) parameters.push(channelIds.map(termOfChannel))
-    const rows = await database.run<Candidate & { looked: number }>(byTerms(hasChannels), parameters)
+    if (isNarrow) parameters.push(channelIds.map(termOfChannel))
+    const rows = await database.run<Candidate & { looked: number }>(byTerms(isNarrow), parameters)
     const { looked } = rows[0]!
     // Where nothing was found one row says so, without a message.
     return { looked: looked > maxLooked ? null : looked, rows: rows.filter((row) => row.id !== null) }
@@ -106,6 +110,10 @@ export async function findMessages(database: Database, request: SearchRequest): 
     const step = steps.next(high)
     const begun = performance.now()
     const { rows, looked } = await read(step.by, step.low, limit)
+    if (looked === null && !isNarrow && channelIds.length <= maxChannelTerms) {
+      isNarrow = true
+      continue
+    }
     const before = keys.length
     if (looked !== null) {
       for (const row of rows) {

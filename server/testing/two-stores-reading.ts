@@ -1,5 +1,6 @@
 import { expect } from 'vitest'
 import type { Database } from '../../drizzle/connection.ts'
+import { expectedFailure } from '../errors.ts'
 import { createCatchUp } from '../message-store/catch-up.ts'
 import type { Change, ChangePage, Position } from '../message-store/changes.ts'
 import type { MessageRow } from '../message-store/rows.ts'
@@ -67,8 +68,10 @@ export async function readOn(
     const most = limit()
     const page = (await store.changesSince(channelId, position, most, userId, catchUp))!
     expect(page.changes.length).toBeLessThanOrEqual(most)
-    // Nobody who reads on stays where they are.
-    if (!page.complete) expect(page.position.change).toBeGreaterThan(position.change)
+    // Nobody who reads on stays where they are, or is sent back.
+    expect(page.position.change).toBeGreaterThanOrEqual(position.change)
+    expect(page.position.seq).toBeGreaterThanOrEqual(position.seq)
+    if (!page.complete) expect(page.position).not.toEqual(position)
     pages.push(page)
     position = page.position
     if (page.complete) return { pages, changes: pages.flatMap(({ changes }) => changes), position }
@@ -110,9 +113,9 @@ export async function rowsOf(database: Database, channelId: string): Promise<Row
   return Object.fromEntries(found) as Rows
 }
 
-/** The code of the failure that a promise ends with; null where it does not fail. */
+/** What a promise fails with: the code that callers are told, if it is one, or else what was thrown; null where it does not fail. */
 export const failureOf = (promise: Promise<unknown>): Promise<unknown> =>
   promise.then(
     () => null,
-    (error: unknown) => (error as { code?: unknown }).code ?? error,
+    (error: unknown) => expectedFailure(error)?.code ?? error,
   )

@@ -1,5 +1,6 @@
 import postgres from 'postgres'
 import { type Database, openDatabase } from '../../drizzle/connection.ts'
+import { isDistributed } from '../../drizzle/distribution.ts'
 import { migrate } from '../../drizzle/migrate.ts'
 import { unavailable } from '../errors.ts'
 import { type Append, appendBatch } from '../message-store/append.ts'
@@ -50,8 +51,11 @@ export type TwoStores = {
   newChannel(): Promise<string>
   /** Holds a channel's row as a slow transaction would, until it is let go. */
   hold(channelId: string): Promise<() => Promise<void>>
-  /** Kills the connections of a process, on whatever they are at work. Returns how many there were. */
-  kill(process: Process): Promise<number>
+  /**
+   * Kills the connections of a process, on whatever they are at work; 'far' kills those that its store has with the
+   * machines of a cluster on its behalf, where there are any. Returns how many there were.
+   */
+  kill(process: Process, where?: 'near' | 'far'): Promise<number>
   close(): Promise<void>
 }
 
@@ -114,7 +118,8 @@ export async function openTwoStores(): Promise<TwoStores> {
         await sql.end()
       }
     },
-    async kill({ name }) {
+    async kill({ name }, where = 'near') {
+      if (where === 'far' && (await isDistributed(outside))) return killFar(outside, name)
       const killed = await outside.run('select pg_terminate_backend(pid) from pg_stat_activity where application_name = $1', [name])
       return killed.length
     },
@@ -123,6 +128,21 @@ export async function openTwoStores(): Promise<TwoStores> {
       await outside.close()
     },
   }
+}
+
+/** Kills the sessions on the workers of Citus that those of this name have there, by the number that Citus gives them. */
+async function killFar(outside: Database, name: string): Promise<number> {
+  const sessions = await outside.run<{ name: string }>(
+    `select 'citus_internal gpid=' || citus_calculate_gpid(citus_nodeid_for_gpid(citus_backend_gpid()), pid) as name
+     from pg_stat_activity where application_name = $1`,
+    [name],
+  )
+  const names = ['', ...sessions.map((session) => session.name)].map((each) => `'${each}'`)
+  const killed = await outside.run<{ result: string }>('select result from run_command_on_workers($1)', [
+    `select count(pg_terminate_backend(pid)) from pg_stat_activity
+     where usename = current_user and application_name in (${names.join(', ')})`,
+  ])
+  return killed.reduce((sum, { result }) => sum + Number(result), 0)
 }
 
 let keys = 0

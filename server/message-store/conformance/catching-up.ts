@@ -25,6 +25,9 @@ export function describeCatchingUp(stores: TwoStores): void {
   const pin = (message: MessageRow) =>
     there.store.change(message.channelId, (channel) => channel.touchMessage(message.id, 'PINS_CHANGED', { pinnedAt: new Date() }))
 
+  /** Lets sends go on under version 0, whoever has got which role. */
+  const resetRights = (channelId: string) => outside.run('update channels set membership_version = 0 where id = $1', [channelId])
+
   describe('catching up', () => {
     test('tells each thing once, as it is by now, in the order of the changes; deleted messages without what they said', async () => {
       const channelId = await newChannel()
@@ -75,9 +78,10 @@ export function describeCatchingUp(stores: TwoStores): void {
       const random = createRandom(23)
       const said: MessageRow[] = []
       for (let nth = 0; nth < 60; nth++) {
-        if (random.chance(0.6) || said.length === 0) said.push(await say(random.pick([here, there]), channelId, alice, `${nth}`))
-        else if (random.chance(0.2)) await erase(here, random.pick(said))
-        else if (random.chance(0.2)) await promote(there, channelId, bob, random.pick(['ADMIN', 'MEMBER'])).then(() => resetRights(channelId))
+        const kind = random.next()
+        if (kind < 0.6 || said.length === 0) said.push(await say(random.pick([here, there]), channelId, alice, `${nth}`))
+        else if (kind < 0.7) await erase(here, random.pick(said))
+        else if (kind < 0.8) await promote(there, channelId, bob, random.pick(['ADMIN', 'MEMBER'])).then(() => resetRights(channelId))
         else await edit(there, random.pick(said), `edited ${nth}`)
       }
       const messages = await readAll(here, channelId)
@@ -91,9 +95,6 @@ export function describeCatchingUp(stores: TwoStores): void {
         expect(position).toEqual({ change: head.change, seq: head.seq })
       }
     })
-
-    /** Lets sends go on under version 0, whoever has got which role. */
-    const resetRights = (channelId: string) => outside.run('update channels set membership_version = 0 where id = $1', [channelId])
 
     test.each([1, 2, 3, 4])('while others write it leaves nothing out, and tells nothing twice as it was (%i)', async (seed) => {
       const random = createRandom(100 + seed)
@@ -133,7 +134,6 @@ export function describeCatchingUp(stores: TwoStores): void {
       }
       for (const [nth, page] of pages.entries()) {
         const from = pages[nth - 1]?.position ?? head
-        expect(page.position.seq).toBeGreaterThanOrEqual(from.seq)
         for (const { change } of page.changes) {
           expect(change).toBeGreaterThan(from.change)
           expect(change).toBeLessThanOrEqual(page.position.change)
@@ -214,9 +214,9 @@ export function describeCatchingUp(stores: TwoStores): void {
         const { changes } = await readOn(here, channelId, head, { limit: () => limit })
         expect(changes.map(tell)).toEqual(['EDITED six', 'CREATED new', 'DELETED '])
         const all = await readOn(here, channelId, start, { limit: () => limit })
-        expect(all.changes.map(tell)).toEqual([
-          ...['1', '3', '4', '5', '7', '8', 'six', 'new', ''].map((content) => `CREATED ${content}`),
-        ])
+        expect(all.changes.map(tell)).toEqual(
+          ['1', '3', '4', '5', '7', '8', 'six', 'new', ''].map((content) => `CREATED ${content}`),
+        )
       }
     })
 

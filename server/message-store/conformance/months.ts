@@ -60,9 +60,9 @@ export function describeMonths(stores: TwoStores): void {
       const bucket = now + 20
       const { channelId, newest } = await almostAtTheEndOf(bucket, 4)
       expect(await exists(bucket + 1)).toBe(false)
-      const sent = await Promise.all([
-        ...numbersTo(8).map((nth) => say(here, channelId, alice, `${nth}`, { root: newest, mentionIds: [bob] })),
-      ])
+      const sent = await Promise.all(
+        numbersTo(8).map((nth) => say(here, channelId, alice, `${nth}`, { root: newest, mentionIds: [bob] })),
+      )
       expect(await exists(bucket + 1)).toBe(true)
       const messages = await expectOneOrder([here, there], channelId)
       expect(messages.map(({ id }) => bucketOf(id))).toEqual(numbersTo(9).map((seq) => (seq <= 5 ? bucket : bucket + 1)))

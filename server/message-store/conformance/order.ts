@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { createRandom } from '../../testing/random.ts'
 import {
   alice, announceName, bob, carol, edit, erase, type Process, promote, say, sendOf, type TwoStores,
@@ -10,8 +10,14 @@ import { snowflakeTime } from '../snowflake.ts'
 
 /** Order: what happens in a channel has one order, whoever writes and whatever their clocks say. */
 export function describeOrder(stores: TwoStores): void {
-  const { here, there, open, newChannel } = stores
+  const { here, there, outside, open, newChannel } = stores
   const seqs = (messages: readonly MessageRow[]) => messages.map(({ seq }) => seq)
+
+  /** Checks that messages are of now, whoever wrote them: one of a year ahead would be the newest for a year. */
+  async function expectOfNow(messages: readonly MessageRow[]) {
+    const [row] = await outside.run<{ now: Date }>('select clock_timestamp() as now', [])
+    for (const { id } of messages) expect(Math.abs(+snowflakeTime(id) - +row!.now)).toBeLessThan(60_000)
+  }
 
   describe('order', () => {
     test.each([
@@ -34,9 +40,7 @@ export function describeOrder(stores: TwoStores): void {
       // What came after a wave was answered comes after it.
       expect(Math.max(...seqs(sent.slice(0, 2)))).toBe(2)
       expect(Math.max(...seqs(sent.slice(0, 202)))).toBe(202)
-      // A message of a year ahead would be the newest for a year.
-      const [row] = await stores.outside.run<{ now: Date }>('select clock_timestamp() as now', [])
-      for (const { id } of messages) expect(Math.abs(+snowflakeTime(id) - +row!.now)).toBeLessThan(60_000)
+      await expectOfNow(messages)
       for (const process of processes) await process.close()
     })
 
@@ -74,6 +78,23 @@ export function describeOrder(stores: TwoStores): void {
       const replies = messages.filter(({ content }) => content.startsWith('answer'))
       expect(first.reduce((sum, { id }) => sum + messages.find((message) => message.id === id)!.replyCount, 0)).toBe(replies.length)
       expect(replies).toHaveLength(80)
+    })
+
+    test('what the system says keeps to the order, whatever the clock of its process says', async () => {
+      const channelId = await newChannel()
+      try {
+        for (const minutesOff of [5, -5, 525_600, -525_600, 0]) {
+          vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + minutesOff * 60_000 })
+          await announceName(here, channelId, `${minutesOff} minutes off`)
+          vi.useRealTimers()
+          await say(there, channelId, bob, 'and bob')
+        }
+      } finally {
+        vi.useRealTimers()
+      }
+      const messages = await expectOneOrder([here, there], channelId)
+      expect(messages).toHaveLength(10)
+      await expectOfNow(messages)
     })
 
     test('a batch is announced in its order: what is new, and after that what it answers, once each', async () => {
