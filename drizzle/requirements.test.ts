@@ -3,8 +3,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { startEmbeddedPostgres } from '../server/lib/embedded-postgres.ts'
+import { createTestDatabase } from '../server/testing/test-app.ts'
 import { openDatabase } from './connection.ts'
-import { checkRequirements } from './requirements.ts'
+import { migrate } from './migrate.ts'
+import { checkRequirements, lockShortage } from './requirements.ts'
 
 const open = (url: string) => openDatabase({ url, poolSize: 1, unavailable: () => new Error('away') })
 
@@ -25,4 +27,14 @@ test('a database with no room for every script is refused with the remedy', asyn
     await postgres.stop()
     await rm(dataDir, { recursive: true, force: true })
   }
+})
+
+test('who has too few locks for its months and connections is told how many it needs', async () => {
+  const database = openDatabase({ url: await createTestDatabase(), poolSize: 1, unavailable: () => new Error('away') })
+  await migrate(database)
+  expect(await lockShortage(database, 100)).toBeNull()
+  await database.run('insert into buckets (bucket, terms_version) select n, 1 from generate_series(0, 999) n', [])
+  expect(await lockShortage(database, 10)).toBeNull()
+  expect(await lockShortage(database, 10_000)).toMatch(/may need 40,000,000 locks.* set max_locks_per_transaction to \d+ or more/)
+  await database.close()
 })

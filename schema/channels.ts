@@ -45,7 +45,7 @@ channelType.implement({
         'Where the channel’s stream stands now: a page of messages read together with it and `messages(after: cursor)` leave no gap.',
       resolve: ({ id, lastChange, lastSeq }) => encodeCursor({ kind: 'channel', id, change: lastChange, seq: lastSeq }),
     }),
-    firstSeq: t.exposeInt('firstSeq', { description: 'The seq of the oldest message that is kept; 0 where there is none.' }),
+    firstSeq: t.exposeInt('firstSeq', { description: 'The seq of the oldest message that is kept; 0 where there has been none, beyond `lastSeq` where all are gone.' }),
     lastSeq: t.exposeInt('lastSeq', { description: 'The seq of the newest message; 0 where there is none.' }),
     lastMessage: t.field({
       ...ofViewer,
@@ -127,10 +127,10 @@ channelType.implement({
     unreadCount: t.int({
       ...ofViewer,
       description:
-        '`lastSeq` minus the viewer’s read position: sending moves the sender’s position to the end, joining starts at the end.',
+        '`lastSeq` minus the viewer’s read position, of what is kept: sending moves the sender’s position to the end, joining starts at the end.',
       resolve: async (channel, _, { viewer, own }) => {
         const member = viewer === null ? null : await own.membership.load(channel.id)
-        return member === null ? 0 : Math.max(0, channel.lastSeq - member.lastReadSeq)
+        return member === null ? 0 : Math.max(0, channel.lastSeq - Math.max(member.lastReadSeq, channel.firstSeq - 1))
       },
     }),
     unreadMentionCount: t.int({

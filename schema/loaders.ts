@@ -47,8 +47,8 @@ export function createLoaders(services: Services) {
     ),
     reactions: new DataLoader<MessageKey, ReactionSummary[], string>(
       async (keys) => {
-        const byMessage = Map.groupBy(await services.reactions.summaries(keys), (summary) => summary.messageId)
-        return keys.map((key) => byMessage.get(key.messageId) ?? [])
+        const byMessage = Map.groupBy(await services.reactions.summaries(keys), messageKey)
+        return keys.map((key) => byMessage.get(messageKey(key)) ?? [])
       },
       { cacheKeyFn: messageKey },
     ),
@@ -96,15 +96,15 @@ export function createViewerLoaders(services: Services, viewer: Viewer | null) {
     /** The emoji that the viewer has given each message. */
     ownReactions: new DataLoader<MessageKey, Set<string>, string>(
       async (keys) => {
-        const given = await services.reactions.ownOn(viewerId(), keys)
-        return keys.map((key) => given.get(key.messageId) ?? new Set())
+        const given = Map.groupBy(await services.reactions.ownOn(viewerId(), keys), messageKey)
+        return keys.map((key) => new Set(given.get(messageKey(key))?.map(({ emoji }) => emoji)))
       },
       { cacheKeyFn: messageKey },
     ),
     thread: new DataLoader<MessageKey, ThreadState | null, string>(
       async (keys) => {
         const states = await services.threads.states(viewerId(), keys)
-        return inOrder(keys.map((key) => key.messageId), states, (state) => state.messageId)
+        return inOrder(keys.map(messageKey), states, messageKey)
       },
       { cacheKeyFn: messageKey },
     ),

@@ -49,7 +49,7 @@ builder.queryFields((t) => ({
       after: t.arg.string(),
     },
     resolve: async (_, args, context) => {
-      const place = decodePlace(args.after, 1, 'after')
+      const place = decodePlace(args.after, 2, 'after')
       const page = await context.services.search.page(requireViewer(context), {
         query: args.query,
         channelId: args.channelId == null ? null : readChannelId(args.channelId, 'channelId'),
@@ -57,10 +57,13 @@ builder.queryFields((t) => ({
         sentBefore: args.sentBefore ?? null,
         sentAfter: args.sentAfter ?? null,
         size: pageSize(args.first),
-        beforeId: place === null ? null : decodeSnowflake(place[0]!, 'after'),
+        before:
+          place === null
+            ? null
+            : { id: decodeSnowflake(place[0]!, 'after'), channelId: decodeSnowflake(place[1]!, 'after') },
       })
       const edges: FoundEdge[] = page.messages.map((node) => ({
-        cursor: encodePlace(node.id),
+        cursor: encodePlace(node.id, node.channelId),
         node,
         needles: page.needles,
       }))
@@ -69,7 +72,7 @@ builder.queryFields((t) => ({
         hasNextPage: page.next !== null,
         hasPreviousPage: args.after != null,
         // What was looked at reaches further than what was found.
-        ...(page.next === null ? {} : { endCursor: encodePlace(page.next) }),
+        ...(page.next === null ? {} : { endCursor: encodePlace(page.next.id, page.next.channelId) }),
       }
     },
   }),

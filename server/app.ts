@@ -1,6 +1,6 @@
 import { type Database, openDatabase } from '../drizzle/connection.ts'
 import { migrate } from '../drizzle/migrate.ts'
-import { checkRequirements } from '../drizzle/requirements.ts'
+import { checkRequirements, lockShortage } from '../drizzle/requirements.ts'
 import type { Config } from './config.ts'
 import { unavailable } from './errors.ts'
 import type { EventBus } from './event-bus/event-bus.ts'
@@ -85,6 +85,8 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
     const ran = await migrateAt(url)
     await ensureBuckets(database)
     if (ran.length > 0) log.info({ migrations: ran.length }, 'database migrated')
+    const shortage = await lockShortage(database, config.database.poolSize)
+    if (shortage !== null) log.warn(shortage)
     return { database, replica, maintenance, secrets, close }
   } catch (error) {
     await close()

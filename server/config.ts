@@ -68,7 +68,11 @@ export const settings = {
     { example: 'postgres://maru:…@db-replica.example.org:5432/maru', secret: true },
   ),
   // At least two: a transaction holds a connection of its own, and statements beside it need another.
-  DATABASE_POOL_SIZE: withDefault('10', 'Connections of each process to the database.', wholeNumber(2, 1_000)),
+  DATABASE_POOL_SIZE: withDefault(
+    '10',
+    'Connections of each process to the database; the workers take up to three more.',
+    wholeNumber(2, 1_000),
+  ),
   REDIS_URL: optional(
     'everything in the one process',
     'Redis, which several replicas need to hear of each other.',

@@ -4,8 +4,8 @@ import postgres from 'postgres'
 
 /** Rows on their way into one table, by COPY. */
 export type Sink = {
-  /** A row as COPY spells it, without its end. */
-  put(row: string): void
+  /** A row; text in it is spelt by `spellText` already. */
+  put(...fields: (string | number | null)[]): void
   /** Resolves when there is room for more; to be awaited from time to time. */
   room(): Promise<void>
   /** Resolves when all is stored. */
@@ -29,8 +29,8 @@ export async function copyInto(url: string, table: string, columns: string): Pro
     rows = []
   }
   return {
-    put(row) {
-      rows.push(row)
+    put(...fields) {
+      rows.push(fields.map((field) => field ?? '\\N').join('\t'))
       if (rows.length === chunk) flush()
     },
     async room() {

@@ -6,7 +6,10 @@ import { zipf } from './sentences.ts'
 export type Remembered = {
   id: string
   author: number
+  seq: number
+  /** The newest of its changes. */
   change: number
+  /** What that was; empty as long as nothing happened to it. */
   kind: string
   replies: number
   reactions: number
@@ -37,12 +40,19 @@ const skew = 0.9
 /** The largest channels live all the time; of the others each has its time, and a half sleeps in the end. */
 const alwaysAwake = 100
 
-/** The channels of a store that is being filled. `onTouched` gets each message that was touched, once, when all is over. */
-export function createFillChannels(random: Random, count: number, onTouched: (channel: FillChannel, message: Remembered) => void) {
+export type FillChannels = ReturnType<typeof createFillChannels>
+
+/** The channels of a store that is being filled. `onTouched` gets each message that was touched, when all is over. */
+export function createFillChannels(
+  random: Random,
+  count: number,
+  onTouched: (channel: FillChannel, message: Remembered) => void,
+) {
   const all = Array.from({ length: count }, (_, nth): FillChannel => {
     const from = nth < alwaysAwake ? 0 : random.next() * 0.7
     const to = nth < alwaysAwake || random.chance(0.5) ? 1 : from + random.next() * (0.9 - from)
-    return { id: nth + 1, term: termOfChannel(String(nth + 1)), seq: 0, change: 0, bucket: -1, lastId: '0', recent: [], from, to }
+    const id = nth + 1
+    return { id, term: termOfChannel(String(id)), seq: 0, change: 0, bucket: -1, lastId: '0', recent: [], from, to }
   })
   const pickAny = zipf(random, count, skew)
   const settle = (channel: FillChannel, message: Remembered | undefined) => {
@@ -57,13 +67,24 @@ export function createFillChannels(random: Random, count: number, onTouched: (ch
         if (channel.from <= moment && moment <= channel.to) return channel
       }
     },
-    /** Adds a channel's newest message. */
-    remember(channel: FillChannel, { id, seq, change, author }: { id: string; seq: number; change: number; author: number }) {
-      const message = { id, author, change, kind: '', replies: 0, reactions: 0, followers: [], pinnedAt: null }
-      settle(channel, channel.recent[seq % ringSize])
-      channel.recent[seq % ringSize] = message
+    /** Adds a channel's newest message, whose seq and change it gives out. */
+    add(channel: FillChannel, id: string, author: number): Remembered {
+      const message: Remembered = {
+        id,
+        author,
+        seq: ++channel.seq,
+        change: ++channel.change,
+        kind: '',
+        replies: 0,
+        reactions: 0,
+        followers: [],
+        pinnedAt: null,
+      }
+      const place = message.seq % ringSize
+      settle(channel, channel.recent[place])
+      channel.recent[place] = message
       channel.lastId = id
-      return message as Remembered
+      return message
     },
     /** One of the newest messages, or the newest. */
     recent: (channel: FillChannel): Remembered =>

@@ -75,18 +75,19 @@ export async function timesInTurns<Name extends string>(
 
 const shares = [0.5, 0.95, 0.99]
 
-/** Prints the p50, p95 and p99 of readings in milliseconds, and their ratios to those of `baseOf`, where there is one. */
+/** Prints the p50, p95 and p99 of readings in milliseconds, and their ratios to those of `baseOf`, if any. */
 export function reportTimes<Name extends string>(
   title: string,
   times: Record<Name, number[]>,
   baseOf: (name: Name) => Name | null = () => null,
 ) {
-  process.stdout.write(`\n${title}\n  ${''.padEnd(52)} ${shares.map((share) => `p${share * 100}`.padStart(8)).join(' ')}\n`)
+  const heading = shares.map((share) => `p${share * 100}`.padStart(8)).join(' ')
+  process.stdout.write(`\n${title}\n  ${''.padEnd(60)} ${heading}\n`)
   for (const name of Object.keys(times) as Name[]) {
     const figures = shares.map((share) => percentile(times[name], share))
     const base = baseOf(name)
     const ratios = base === null ? [] : figures.map((figure, nth) => figure / percentile(times[base], shares[nth]!))
     const spell = (list: number[]) => list.map((figure) => figure.toFixed(2).padStart(8)).join(' ')
-    process.stdout.write(`  ${name.padEnd(52)} ${spell(figures)} ms  ${spell(ratios)}\n`)
+    process.stdout.write(`  ${name.padEnd(60)} ${spell(figures)} ms ${spell(ratios)}\n`)
   }
 }

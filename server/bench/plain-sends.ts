@@ -61,12 +61,14 @@ const parametersOf = (send: PlainSend) => [
 export const sendByStatement = (database: Database, send: PlainSend) =>
   database.run(
     `with key as (
-       insert into send_keys (channel_id, key_hash, message_id, body_hash) values ($1, $9::text::uuid, $2, $10::text::uuid)
+       insert into send_keys (channel_id, key_hash, message_id, body_hash)
+       values ($1, $9::text::uuid, $2, $10::text::uuid)
      ), message as (
        insert into messages (channel_id, id, author_id, seq, change, kind, content, mention_ids, terms)
        values ($1, $2, $3, $4, $4, $5, $6, $7, $8)
      ), mentioned as (
-       insert into mentions (channel_id, user_id, seq, message_id) select $1, user_id, $4, $2 from unnest($7::bigint[]) user_id
+       insert into mentions (channel_id, user_id, seq, message_id)
+       select $1, user_id, $4, $2 from unnest($7::bigint[]) user_id
      )
      insert into outbox (channel_id, first_seq, last_seq) values ($1, $4, $4)`,
     parametersOf(send),

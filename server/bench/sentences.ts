@@ -23,7 +23,10 @@ function linesOf(file: string): string[] {
   }
   if (/\.jsonl(\.gz)?$/.test(file)) return read().map((line) => (JSON.parse(line) as { text: string }).text)
   if (file.endsWith('.txt')) return read()
-  if (file.endsWith('.csv')) return read().slice(1).flatMap((line) => line.split(',').filter((field) => /\p{L}/u.test(field)))
+  if (file.endsWith('.csv')) {
+    const fields = read().slice(1).flatMap((line) => line.split(','))
+    return fields.filter((field) => /\p{L}/u.test(field))
+  }
   return []
 }
 

@@ -111,12 +111,14 @@ async function compareBatches(store: BenchStore, nextSend: NextSend, writers: nu
 async function makeChannels(admin: Database, members: number, channels: number): Promise<void> {
   await admin.run(
     `insert into channels (id, kind, name, created_at, member_count, first_seq, last_seq, last_change, last_id)
-     select n, 'GROUP', 'bench', now(), $2, 1, 1, 1, $3::bigint from generate_series(1, $1::int) n on conflict do nothing`,
+     select n, 'GROUP', 'bench', now(), $2, 1, 1, 1, $3::bigint from generate_series(1, $1::int) n
+     on conflict do nothing`,
     [channels, members, snowflakeAt(Date.now())],
   )
   await admin.run(
     `insert into members (channel_id, user_id, role, joined_at, change)
-     select c, u, 'MEMBER', now(), 0 from generate_series(1, $1::int) c, generate_series(1, $2::int) u on conflict do nothing`,
+     select c, u, 'MEMBER', now(), 0 from generate_series(1, $1::int) c, generate_series(1, $2::int) u
+     on conflict do nothing`,
     [channels, members],
   )
   await admin.run('vacuum analyze', [])

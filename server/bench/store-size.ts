@@ -1,9 +1,11 @@
 import { compact } from '../message-store/compact.ts'
-import type { BenchStore } from './bench-store.ts'
+import { type BenchStore, startBenchStore } from './bench-store.ts'
 import { fillStore } from './fill-store.ts'
-import { startBenchStore } from './bench-store.ts'
 import type { BenchOptions } from './options.ts'
 import { readSentences } from './sentences.ts'
+
+/** What takes less for each message is part of the sum, but not of the list. */
+const leastShown = 0.5
 
 /** Bytes on disk for each message, by table and index: as sends leave it, and compacted. */
 export async function benchStoreSize({ messages, data }: BenchOptions): Promise<void> {
@@ -16,19 +18,17 @@ export async function benchStoreSize({ messages, data }: BenchOptions): Promise<
     const compacted = await compact(store.admin, { afterMonths: 2 })
     process.stderr.write(`${compacted} months compacted\n`)
     const compactSizes = await sizesOf(store)
-    const [content] = await store.admin.run<{ bytes: string }>('select sum(octet_length(content)) as bytes from messages', [])
-    process.stdout.write(`\nBytes for each of ${count.toLocaleString('en')} messages (${(Number(content!.bytes) / count).toFixed(1)} of text)\n`)
-    process.stdout.write(`  ${''.padEnd(56)} ${'as sent'.padStart(9)} ${'compact'.padStart(9)}\n`)
-    let [sum, compactSum] = [0, 0]
+    const [text] = await store.admin.run<{ bytes: string }>('select sum(octet_length(content)) as bytes from messages', [])
+    const sum = (sizes: Map<string, number>) => [...sizes.values()].reduce((one, other) => one + other, 0)
+    const each = (bytes: number) => (bytes / count).toFixed(1)
+    const print = (name: string, ...figures: string[]) =>
+      process.stdout.write(`  ${name.padEnd(56)}${figures.map((figure) => figure.padStart(10)).join('')}\n`)
+    process.stdout.write(`\nBytes for each of ${count.toLocaleString('en')} messages, ${each(Number(text!.bytes))} of them text\n`)
+    print('', 'as sent', 'compact')
     for (const [name, bytes] of hot) {
-      const after = compactSizes.get(name) ?? 0
-      sum += bytes
-      compactSum += after
-      process.stdout.write(`  ${name.padEnd(56)} ${(bytes / count).toFixed(1).padStart(9)} ${(after / count).toFixed(1).padStart(9)}\n`)
+      if (bytes / count >= leastShown) print(name, each(bytes), each(compactSizes.get(name) ?? 0))
     }
-    process.stdout.write(
-      `  ${'all'.padEnd(56)} ${(sum / count).toFixed(1).padStart(9)} ${(compactSum / count).toFixed(1).padStart(9)}   ${(compactSum / sum).toFixed(2)}\n`,
-    )
+    print('all', each(sum(hot)), each(sum(compactSizes)), (sum(compactSizes) / sum(hot)).toFixed(2))
   } finally {
     await store.stop()
   }

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import { members, mentions, reactions, replies, usernames } from '../../drizzle/tables/index.ts'
-import { badInput, conflict, forbidden, notFound, unavailable } from '../errors.ts'
+import { badInput, conflict, forbidden, MaruError, notFound, unavailable } from '../errors.ts'
 import { mentionCandidates } from '../lib/mentions.ts'
 import { isOneOf } from '../lib/sql.ts'
 import { checkText, maxContentLength } from '../lib/text.ts'
@@ -124,7 +124,10 @@ export function createMessagesService({ database, store, announce }: Deps) {
           rights.forget(viewerId, channelId)
           continue
         }
-        if (outcome.outcome !== 'conflict') return outcome.message
+        if (outcome.outcome === 'sent' || outcome.outcome === 'repeated') return outcome.message
+        if (outcome.outcome === 'expired') {
+          throw new MaruError('NOT_FOUND', 'What was sent with this key has been removed since.', { field: 'input.idempotencyKey' })
+        }
         throw conflict('This key was used for another message.', 'input.idempotencyKey')
       }
       throw unavailable(new Error('membership keeps moving'))

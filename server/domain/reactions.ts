@@ -9,7 +9,7 @@ import { type MessagesService, wantedMessages } from './messages.ts'
 import type { Deps } from './deps.ts'
 
 /** How often one message was given one emoji, and by whom first. */
-export type ReactionSummary = { messageId: string; emoji: string; count: number; userIds: string[] }
+export type ReactionSummary = MessageKey & { emoji: string; count: number; userIds: string[] }
 
 export type ReactionsService = ReturnType<typeof createReactionsService>
 
@@ -88,25 +88,24 @@ export function createReactionsService({ database }: Deps, messages: MessagesSer
     remove: (viewerId: string, key: MessageKey, emoji: string) => react(viewerId, key, emoji, false),
     summaries: (keys: readonly MessageKey[]) => summaries(database, keys),
 
-    /** The emoji that a user has given to these messages, by message id; messages without any are left out. */
-    async ownOn(userId: string, keys: readonly MessageKey[]): Promise<Map<string, Set<string>>> {
-      const rows = await database.run<{ message_id: string; emoji: string }>(
-        `/* own reactions */ select r.message_id, r.emoji from ${wantedMessages}
+    /** The emoji that a user has given to these messages. */
+    async ownOn(userId: string, keys: readonly MessageKey[]): Promise<(MessageKey & { emoji: string })[]> {
+      const rows = await database.run<{ channel_id: string; message_id: string; emoji: string }>(
+        `/* own reactions */ select r.channel_id, r.message_id, r.emoji from ${wantedMessages}
          join reactions r on r.channel_id = wanted.channel_id and r.message_id = wanted.message_id and r.user_id = $3
          where r.channel_id = any ($1::bigint[])`,
         [...messageArrays(keys), userId],
       )
-      const byMessage = Map.groupBy(rows, (row) => row.message_id)
-      return new Map([...byMessage].map(([id, given]) => [id, new Set(given.map((row) => row.emoji))]))
+      return rows.map((row) => ({ channelId: row.channel_id, messageId: row.message_id, emoji: row.emoji }))
     },
   }
 }
 
 /** The reactions to these messages, each message's in the order in which its emoji first came. */
 async function summaries(database: Database, keys: readonly MessageKey[]): Promise<ReactionSummary[]> {
-  const rows = await database.run<{ message_id: string; emoji: string; count: number; user_ids: string[] }>(
+  const rows = await database.run<{ channel_id: string; message_id: string; emoji: string; count: number; user_ids: string[] }>(
     `/* reactions */
-     select r.message_id, r.emoji, count(*)::int as count,
+     select r.channel_id, r.message_id, r.emoji, count(*)::int as count,
             (array_agg(r.user_id order by r.change))[1:${maxReactors}] as user_ids
      from ${wantedMessages}
      join reactions r on r.channel_id = wanted.channel_id and r.message_id = wanted.message_id
@@ -114,5 +113,11 @@ async function summaries(database: Database, keys: readonly MessageKey[]): Promi
      group by r.channel_id, r.message_id, r.emoji order by r.message_id, min(r.change)`,
     messageArrays(keys),
   )
-  return rows.map((row) => ({ messageId: row.message_id, emoji: row.emoji, count: row.count, userIds: row.user_ids }))
+  return rows.map((row) => ({
+    channelId: row.channel_id,
+    messageId: row.message_id,
+    emoji: row.emoji,
+    count: row.count,
+    userIds: row.user_ids,
+  }))
 }

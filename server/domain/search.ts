@@ -4,6 +4,7 @@ import { badInput } from '../errors.ts'
 import { matches, parseSearchQuery, type SearchQuery } from '../lib/search-query.ts'
 import { findableKey, usernameKey } from '../lib/text.ts'
 import type { ChannelRow, MessageRow } from '../message-store/rows.ts'
+import { beforeId, placeOf, type SearchPlace } from '../message-store/search.ts'
 import { compareSnowflakes, snowflakeAt } from '../message-store/snowflake.ts'
 import { accessChannel } from './access.ts'
 import type { Deps } from './deps.ts'
@@ -18,15 +19,15 @@ export type SearchRequest = {
   sentBefore: Date | null
   sentAfter: Date | null
   size: number
-  /** Only messages of lower ids than this one. */
-  beforeId: string | null
+  /** Only messages before this place. */
+  before: SearchPlace | null
 }
 
 export type SearchPage = {
   /** The newest first. */
   messages: MessageRow[]
-  /** Below which id a next page goes on; null where there is nothing more. */
-  next: string | null
+  /** Before which place a next page goes on; null where there is nothing more. */
+  next: SearchPlace | null
   /** What was looked for in their contents, for `highlight`. */
   needles: SearchQuery['needles']
 }
@@ -116,7 +117,7 @@ export function createSearchService({ database, store }: Deps) {
       const wanted = await narrow(viewerId, own, parsed.in)
       const authorIds = await authors(viewerId, parsed.from, request.authorId)
       const byId = new Map(wanted.filter((channel) => channel.lastSeq > 0).map((channel) => [channel.id, channel]))
-      const { low, high } = rangeOfIds(request, parsed, [...byId.values()])
+      const range = rangeOf(request, parsed, [...byId.values()])
       if (authorIds?.length === 0 || byId.size === 0) return { messages: [], next: null, needles }
 
       const { keys, reached } = await store.search({
@@ -124,8 +125,7 @@ export function createSearchService({ database, store }: Deps) {
         ...sizeOf([...byId.values()]),
         authorIds,
         terms,
-        low,
-        high,
+        ...range,
         size: request.size,
         // What retention has removed may lie about for a while.
         accepts: ({ channelId, seq, content }) => seq >= byId.get(channelId)!.firstSeq && matches(needles, content),
@@ -137,8 +137,8 @@ export function createSearchService({ database, store }: Deps) {
           deletedAt === null && seq >= byId.get(channelId)!.firstSeq && matches(needles, content),
       )
       return {
-        messages: rows.toSorted((a, b) => compareSnowflakes(b.id, a.id)),
-        next: keys.length > request.size ? page.at(-1)!.messageId : reached,
+        messages: rows.toSorted((a, b) => compareSnowflakes(b.id, a.id) || compareSnowflakes(b.channelId, a.channelId)),
+        next: keys.length > request.size ? placeOf(page.at(-1)!) : reached,
         needles,
       }
     },
@@ -153,18 +153,18 @@ function checkPurpose(request: SearchRequest, parsed: SearchQuery): void {
   throw badInput('Say what to search for: words, a "phrase", from:somebody, in:channel, before:2026-01-31.', 'query')
 }
 
-/** The ids that matter, the upper end excluded. */
-function rangeOfIds(request: SearchRequest, parsed: SearchQuery, searched: readonly ChannelRow[]) {
+/** Between which places to look. */
+function rangeOf(request: SearchRequest, parsed: SearchQuery, searched: readonly ChannelRow[]) {
   const least = (ids: string[]) => ids.reduce((a, b) => (compareSnowflakes(a, b) < 0 ? a : b))
   const moments = [request.sentBefore?.getTime() ?? null, parsed.until].filter((moment) => moment !== null)
   const newest = searched.reduce((id, { lastId }) => (compareSnowflakes(lastId, id) > 0 ? lastId : id), '0')
-  const high = least([
-    (BigInt(newest) + 1n).toString(),
-    ...moments.map(snowflakeAt),
-    ...(request.beforeId === null ? [] : [request.beforeId]),
-  ])
+  const high = least([(BigInt(newest) + 1n).toString(), ...moments.map(snowflakeAt)])
+  const { before } = request
   const since = Math.max(request.sentAfter === null ? 0 : request.sentAfter.getTime() + 1, parsed.since ?? 0)
-  return { low: snowflakeAt(since), high }
+  return {
+    low: snowflakeAt(since),
+    before: before !== null && compareSnowflakes(before.id, high) < 0 ? before : beforeId(high),
+  }
 }
 
 /** How much there is to search, roughly: imported messages are older than their channels. */

@@ -8,7 +8,7 @@ import { type MessagesService, wantedMessages } from './messages.ts'
 import type { Deps } from './deps.ts'
 
 /** The viewer's place among the replies to one message. */
-export type ThreadState = { messageId: string; lastReadSeq: number; unreadCount: number }
+export type ThreadState = MessageKey & { lastReadSeq: number; unreadCount: number }
 
 /** A page of the replies to a message. */
 export type RepliesRequest = MessageKey & { first: number; afterSeq: number }
@@ -36,17 +36,17 @@ export function createThreadsService({ database, store }: Deps, service: Message
           [...messageArrays(alike), afterSeq, first],
         )
         const keys = rows.map((row) => ({ channelId: row.channel_id, messageId: row.message_id }))
-        const replies = Map.groupBy(await store.messages(keys), (message) => message.replyToId!)
-        return alike.map(({ messageId }) =>
-          (replies.get(messageId) ?? []).toSorted((one, other) => one.seq - other.seq),
+        const replies = Map.groupBy(await store.messages(keys), ({ channelId, replyToId }) => `${channelId} ${replyToId}`)
+        return alike.map(({ channelId, messageId }) =>
+          (replies.get(`${channelId} ${messageId}`) ?? []).toSorted((one, other) => one.seq - other.seq),
         )
       }),
 
     /** The viewer's place among the replies to these messages; those not followed are left out. */
     async states(userId: string, keys: readonly MessageKey[]): Promise<ThreadState[]> {
-      const rows = await database.run<{ message_id: string; last_read_seq: number; unread: number }>(
+      const rows = await database.run<{ channel_id: string; message_id: string; last_read_seq: number; unread: number }>(
         `/* thread states */
-         select t.message_id, t.last_read_seq,
+         select t.channel_id, t.message_id, t.last_read_seq,
                 (select count(*)::int from replies r
                  where r.channel_id = t.channel_id and r.channel_id = any ($1::bigint[]) and r.root_id = t.message_id
                    and r.seq > t.last_read_seq and not r.deleted) as unread
@@ -56,6 +56,7 @@ export function createThreadsService({ database, store }: Deps, service: Message
         [...messageArrays(keys), userId],
       )
       return rows.map((row) => ({
+        channelId: row.channel_id,
         messageId: row.message_id,
         lastReadSeq: row.last_read_seq,
         unreadCount: row.unread,

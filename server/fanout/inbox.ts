@@ -100,11 +100,20 @@ export async function openInbox(
         ),
       )
 
+  /**
+   * The viewer's membership, as of now. Where channels and accounts lie on several machines, one half of a transaction
+   * can be seen some milliseconds before the other; but until then it holds the channel.
+   */
+  async function membershipAtRest(channelId: string): Promise<MemberRow[]> {
+    await deps.database.run('/* channel at rest */ select from channels where id = $1 for share', [channelId])
+    return ownMemberships(channelId)
+  }
+
   /** Follows what the viewer has joined since it was last looked at, from where they joined. */
   async function followAgain(channelId: string): Promise<void> {
     if (readers.has(channelId)) return
     const reader = await follow(channelId)
-    const [member] = await ownMemberships(channelId).catch((error: unknown) => {
+    const [member] = await membershipAtRest(channelId).catch((error: unknown) => {
       forget(channelId)
       throw error
     })

@@ -56,7 +56,8 @@ export function checkCursorIsGood(
   /** Where the stream will begin, which may be later. */
   from = after,
 ) {
-  if (after.change > head.change || from.change < head.expiredChange) throw cursorExpired(field)
+  const isAhead = after.change > head.change || after.seq > head.seq
+  if (isAhead || from.change < head.expiredChange) throw cursorExpired(field)
 }
 
 /**

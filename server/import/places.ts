@@ -28,22 +28,25 @@ export async function findPlaces(
   plans: readonly ChannelPlan[],
 ): Promise<Map<string, Place>> {
   const names = plans.map((plan) => plan.channel)
-  const begun = await database.run<Omit<Known, 'last_id'>>(
-    `select channel_key, channel_id, messages, digest from imports where source = $1 and channel_key = any ($2::text[])`,
-    [source, names],
-  )
+  const own = 'from imports where source = $1 and channel_key = any ($2::text[])'
+  const begun = await database.run<{ channel_id: string }>(`select channel_id ${own}`, [source, names])
   const heads = await database.run<{ id: string; last_id: string }>(
     'select id, last_id from channels where id = any ($1::bigint[])',
     [begun.map((row) => row.channel_id)],
   )
   const lastIds = new Map(heads.map((row) => [row.id, row.last_id]))
+  // After the heads: what another run writes meanwhile is counted here, and does not look like somebody else's.
+  const imported = await database.run<Omit<Known, 'last_id'>>(
+    `select channel_key, channel_id, messages, digest ${own}`,
+    [source, names],
+  )
   const named = await database.run<Named>(
     `select c.id, c.name, c.last_id from unnest($1::text[]) as wanted (name)
      join channels c on c.kind = 'PUBLIC' and lower(c.name) = lower(wanted.name) and c.name = wanted.name`,
     [names],
   )
   const knownByName = new Map(
-    begun.map((row): [string, Known] => [row.channel_key, { ...row, last_id: lastIds.get(row.channel_id)! }]),
+    imported.map((row): [string, Known] => [row.channel_key, { ...row, last_id: lastIds.get(row.channel_id) ?? '0' }]),
   )
   const namedByName = Map.groupBy(named, (row) => row.name)
 

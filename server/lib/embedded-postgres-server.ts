@@ -59,6 +59,8 @@ function spawnServer({ dataDir, folder, binaries, account, maxConnections, log }
     port,
     unix_socket_directories: '',
     max_connections: maxConnections,
+    // A statement about messages locks every month and its indexes; a connection runs one at a time. About 30 MB.
+    max_locks_per_transaction: 1_024,
     timezone: 'UTC',
     log_timezone: 'UTC',
     // Acknowledged means on disk.

@@ -55,7 +55,7 @@ async function write(sends: Send[], proposedId = snowflakes.next()) {
 }
 
 const tell = (outcome: SendOutcome) =>
-  outcome.outcome === 'conflict' ? 'conflict' : `${outcome.outcome} ${outcome.message.seq} ${outcome.message.content}`
+  outcome.outcome === 'conflict' || outcome.outcome === 'expired' ? outcome.outcome : `${outcome.outcome} ${outcome.message.seq} ${outcome.message.content}`
 const tellChange = (change: Change) =>
   change.type === 'message' ? `${change.kind} ${change.message.content} ${change.message.replyCount}` : change.type
 

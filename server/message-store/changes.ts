@@ -74,7 +74,7 @@ async function findWindow(database: Database, channelId: string, after: Position
     bucket: number | null
   }>(
     `/* changes from */ with c as (
-       select *, greatest($3, last_seq - (last_change - $2), first_seq - 1) + 1 as low from channels where id = $1
+       select *, least(greatest($3, last_seq - (last_change - $2), first_seq - 1), last_seq) + 1 as low from channels where id = $1
      )
      select c.last_seq, c.last_change, c.last_id, c.expired_change, c.low, b.bucket
      from c left join channel_buckets b on b.channel_id = $1 and b.first_seq <= c.low + $4

@@ -201,7 +201,8 @@ test('with its connections killed again and again the server loses and doubles n
 
   expect(await count(`state like 'idle in transaction%'`)).toBe(0)
   await expectCapacity()
-  expect(await count('true')).toBeLessThanOrEqual(poolSize)
+  // The workers in the process have three of their own.
+  expect(await count('true')).toBeLessThanOrEqual(poolSize + 3)
 }, 90_000)
 
 test('with Postgres frozen callers are told within the deadline, and all goes on once it runs again', async () => {

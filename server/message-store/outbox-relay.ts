@@ -41,12 +41,11 @@ function takeSome(database: Database, limit: number, handle: Handler, channelId:
     if (rows.length === 0) return 0
     await handle(rows.map((row) => ({ channelId: row.channel_id, firstSeq: row.first_seq, lastSeq: row.last_seq })), tx)
     // Held by this transaction, which nobody passes.
-    for (const [id, spans] of Map.groupBy(rows, (row) => row.channel_id)) {
-      await tx.run('/* out of the outbox */ delete from outbox where channel_id = $1 and first_seq = any ($2::int[])', [
-        id,
-        spans.map((span) => span.first_seq),
-      ])
-    }
+    await tx.run(
+      `/* out of the outbox */ delete from outbox o using unnest($1::bigint[], $2::int[]) as w (channel_id, first_seq)
+       where o.channel_id = w.channel_id and o.first_seq = w.first_seq and o.channel_id = any ($1::bigint[])`,
+      [rows.map((row) => row.channel_id), rows.map((row) => row.first_seq)],
+    )
     return rows.length
   })
 }

@@ -110,7 +110,7 @@ export async function readSpans(database: Database, requests: readonly SpanReque
   return pagesOf(requests, rows, toMessageRow)
 }
 
-/** These messages, in no order; those that do not exist are left out. */
+/** These messages, in no order; those that do not exist, or not any more, are left out. */
 export async function readMessages(
   database: Pick<Database, 'run'>,
   keys: readonly MessageKey[],
@@ -120,7 +120,9 @@ export async function readMessages(
     `/* messages by id */ select ${messageColumnsOfMany}
      from unnest($1::bigint[], $2::bigint[]) as w (channel_id, message_id)
      join messages m on m.channel_id = w.channel_id and m.id = w.message_id
-     where m.channel_id = any ($1::bigint[]) and m.id between $3 and $4`,
+     where m.channel_id = any ($1::bigint[]) and m.id between $3 and $4 and m.seq >= (
+       select c.first_seq from channels c where c.id = m.channel_id and c.id = any ($1::bigint[])
+     )`,
     [...messageArrays(keys), ...spanOfIds(keys.map((key) => key.messageId))],
   )
   return rows.map(toMessageRow)
@@ -132,7 +134,8 @@ export async function readMessage(
   { channelId, messageId }: MessageKey,
 ): Promise<MessageRow | null> {
   const [row] = await database.run<RawMessage>(
-    `/* message */ select ${messageColumns} from messages m where m.channel_id = $1 and m.id = $2`,
+    `/* message */ select ${messageColumns} from messages m
+     where m.channel_id = $1 and m.id = $2 and m.seq >= (select c.first_seq from channels c where c.id = $1)`,
     [channelId, messageId],
   )
   return row === undefined ? null : toMessageRow(row)

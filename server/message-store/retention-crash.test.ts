@@ -1,3 +1,4 @@
+import postgres from 'postgres'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type Database, openDatabase } from '../../drizzle/connection.ts'
 import { isDistributed } from '../../drizzle/distribution.ts'
@@ -19,9 +20,11 @@ const newest = bucketAt(Date.now())
 const now = startOf(newest) + 14 * dayMs
 const months = (count: number, end = newest) => Array.from({ length: count }, (_, nth) => end - count + 1 + nth)
 
+let url: string
 let database: Database
 beforeEach(async () => {
-  database = openDatabase({ url: await createTestDatabase(), poolSize: 6, deadlineMs: 30_000, unavailable })
+  url = await createTestDatabase()
+  database = openDatabase({ url, poolSize: 6, deadlineMs: 30_000, unavailable })
   await migrate(database)
   for (const id of all) await makeChannel(database, id, [author])
 })
@@ -100,14 +103,14 @@ test('killed while it waits for a reader, the partition that is half outside is 
 
 test('a reader who takes too long puts it off, and only that', async () => {
   await fill(busy, months(6))
-  const slow = await database.reserve()
-  await slow.run('begin', [])
-  await slow.run('select count(*) from messages', [])
+  // For longer than a connection of the server's may be idle.
+  const slow = postgres(url, { max: 1, onnotice: () => {} })
+  await slow.unsafe('begin; select count(*) from messages')
   expect(await retain(database, { days: 60, now })).toMatchObject({ channels: 1, buckets: [], isUnfinished: true })
   expect(await retain(database, { days: 60, now })).toMatchObject({ channels: 0, buckets: [], isUnfinished: true })
   await checkChannel(database, busy)
-  await slow.run('commit', [])
-  slow.release()
+  await slow.unsafe('commit')
+  await slow.end()
   expect((await retain(database, { days: 60, now }))!.buckets.length).toBeGreaterThan(2)
   expect(await leftovers(database, busy)).toEqual({})
 })

@@ -8,7 +8,7 @@ import { createRandom } from '../testing/random.ts'
 import { createEmptyDatabase } from '../testing/test-app.ts'
 import { bucketAt, rangeOf, startOf } from './bucket-time.ts'
 import { ensureBuckets } from './partitions.ts'
-import { findMessages, type SearchRequest } from './search.ts'
+import { beforeId, findMessages, placeOf, type SearchRequest } from './search.ts'
 import { createSteps, type Outcome } from './search-steps.ts'
 import { compareSnowflakes, snowflakeAt } from './snowflake.ts'
 
@@ -82,17 +82,17 @@ async function findAll(query: string, channelIds: readonly string[], more: Parti
   statements.length = 0
   const found: string[] = []
   const request = {
-    channelIds, messages, terms, authorIds: null, low: '1', high: '9223372036854775807', size: 50,
+    channelIds, messages, terms, authorIds: null, low: '1', before: beforeId('9223372036854775807'), size: 50,
     since: startOf(bucketAt(Date.now()) - months),
     accepts: ({ content }: { content: string }) => matches(needles, content),
     ...more,
   }
-  for (let { high } = request; ; ) {
-    const { keys, reached } = await findMessages(recording(), { ...request, high })
+  for (let { before } = request; ; ) {
+    const { keys, reached } = await findMessages(recording(), { ...request, before })
     found.push(...keys.slice(0, request.size).map(({ messageId }) => messageId))
-    if (keys.length > request.size) high = keys[request.size - 1]!.messageId
+    if (keys.length > request.size) before = placeOf(keys[request.size - 1]!)
     else if (reached === null) return found
-    else high = reached
+    else before = reached
   }
 }
 
@@ -127,7 +127,7 @@ test('authors and a range of ids bound it, with words and without', async () => 
       [quiet, busy],
     )
     expect(wanted.length).toBeGreaterThan(1)
-    expect(await findAll(query, [quiet, busy], { authorIds: ['1', '3'], low: middle, high: later, size: 100 })).toEqual(wanted)
+    expect(await findAll(query, [quiet, busy], { authorIds: ['1', '3'], low: middle, before: beforeId(later), size: 100 })).toEqual(wanted)
   }
 })
 
@@ -137,7 +137,7 @@ test('few statements come to a page, whatever the word', async () => {
     statements.length = 0
     await findMessages(recording(), {
       channelIds, terms, authorIds: null, low: '1', size: 50,
-      high: (BigInt(said.at(-1)!.id) + 1n).toString(),
+      before: beforeId((BigInt(said.at(-1)!.id) + 1n).toString()),
       messages: said.filter(({ channelId }) => channelIds.includes(channelId)).length,
       since: startOf(bucketAt(Date.now()) - months),
       accepts: ({ content }) => matches(needles, content),

@@ -22,7 +22,11 @@ export type Send = {
 }
 
 /** What became of one send: stored now, stored before under the same key, or the key belongs to another body. */
-export type SendOutcome = { outcome: 'sent' | 'repeated'; message: MessageRow } | { outcome: 'conflict' }
+export type SendOutcome =
+  | { outcome: 'sent' | 'repeated'; message: MessageRow }
+  | { outcome: 'conflict' }
+  /** What was sent under the key has been removed by retention. */
+  | { outcome: 'expired' }
 
 export type BatchResult =
   /** Who may do what has moved since the writer looked: nothing was written, look again. */
@@ -178,7 +182,8 @@ async function fillRepeated(
     if (outcomes[place] !== undefined) return
     const key = known.get(hashes[place]!)
     const message = key === undefined ? undefined : byId.get(key.message_id)
+    const isSame = key?.body_hash === send.bodyHash
     outcomes[place] =
-      message !== undefined && key!.body_hash === send.bodyHash ? { outcome: 'repeated', message } : { outcome: 'conflict' }
+      message === undefined ? { outcome: 'expired' } : isSame ? { outcome: 'repeated', message } : { outcome: 'conflict' }
   })
 }

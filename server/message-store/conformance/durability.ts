@@ -144,6 +144,21 @@ export function describeDurability(stores: TwoStores): void {
       await process.close()
     })
 
+    test.each(['near', 'far'] as const)('a change whose connection (%s) is gone when it is to be committed is UNAVAILABLE, and has left nothing', async (where) => {
+      const channelId = await newChannel()
+      const process = await open()
+      await say(process, channelId, alice, 'stays')
+      const before = await rowsOf(outside, channelId)
+      const change = process.store.change(channelId, async (channel) => {
+        await channel.tx.run('update channels set topic = $2 where id = $1', [channelId, 'gone'])
+        expect(await kill(process, where)).toBeGreaterThan(0)
+      })
+      expect(await failureOf(change)).toBe('UNAVAILABLE')
+      expect(await rowsOf(outside, channelId)).toEqual(before)
+      await say(process, channelId, alice, 'goes on')
+      await process.close()
+    })
+
     test('one process is killed again and again: the other notices nothing, and everything is stored once', async () => {
       const channelId = await newChannel()
       const process = await open()

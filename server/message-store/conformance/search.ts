@@ -3,7 +3,8 @@ import { matches, parseSearchQuery } from '../../lib/search-query.ts'
 import { alice, announceName, appendOld, bob, edit, erase, type Process, say, type TwoStores } from '../../testing/two-stores.ts'
 import { numbersTo } from '../../testing/two-stores-reading.ts'
 import { bucketAt, startOf } from '../bucket-time.ts'
-import type { SearchRequest } from '../search.ts'
+import type { MessageKey } from '../pages.ts'
+import { beforeId, placeOf, type SearchRequest } from '../search.ts'
 import { snowflakeAt } from '../snowflake.ts'
 
 const newestOfAll = '9223372036854775807'
@@ -18,25 +19,28 @@ export function describeSearch(stores: TwoStores): void {
   async function search({ store }: Process, query: string, channelIds: readonly string[], more: Partial<SearchRequest> = {}) {
     const { terms, needles } = parseSearchQuery(query)
     const request: SearchRequest = {
-      channelIds, terms, messages: 100, since, authorIds: null, low: '1', high: newestOfAll, size: 50,
+      channelIds, terms, messages: 100, since, authorIds: null, low: '1', before: beforeId(newestOfAll), size: 50,
       accepts: ({ content }) => matches(needles, content),
       ...more,
     }
-    const found: string[] = []
-    for (let { high } = request; ; ) {
-      const { keys, reached } = await store.search({ ...request, high })
+    const found: MessageKey[] = []
+    for (let { before } = request; ; ) {
+      const { keys, reached } = await store.search({ ...request, before })
       expect(keys.length).toBeLessThanOrEqual(request.size + 1)
-      found.push(...keys.slice(0, request.size).map(({ messageId }) => messageId))
-      if (keys.length > request.size) high = keys[request.size - 1]!.messageId
+      const page = keys.slice(0, request.size)
+      found.push(...page)
+      if (keys.length > request.size) before = placeOf(page.at(-1)!)
       else if (reached === null) return found
-      else high = reached
+      else before = reached
     }
   }
 
   // By the messages of the channels, and as in channels so large that the index of words is asked.
   describe.each([['few', 100], ['many', 5_000_000]])('search where there are %s messages', (_, messages) => {
-    const find = (process: Process, query: string, channelIds: readonly string[], more: Partial<SearchRequest> = {}) =>
-      search(process, query, channelIds, { messages, ...more })
+    const find = async (process: Process, query: string, channelIds: readonly string[], more: Partial<SearchRequest> = {}) => {
+      const keys = await search(process, query, channelIds, { messages, ...more })
+      return keys.map(({ messageId }) => messageId)
+    }
 
     test('what is acknowledged is found at once, on every process', async () => {
       const channelId = await newChannel()
@@ -60,22 +64,34 @@ export function describeSearch(stores: TwoStores): void {
       expect(await find(here, 'raspberry', [channelId])).toEqual([other.id])
     })
 
-    test('it comes newest first, by pages of any size, over months and channels', async () => {
+    test('it comes newest first, by pages of any size, over months and channels, which may have the same ids', async () => {
       const [one, two, silent] = [await newChannel(), await newChannel(), await newChannel()]
       const ids = [-20, -19, -7, -1].flatMap((nth) => numbersTo(5).map((day) => snowflakeAt(startOf(now + nth) + day * 86_400_000)))
-      const own = (channelId: string, id: string) => (BigInt(id) + BigInt(channelId)).toString()
       for (const channelId of [one, two, silent]) {
-        await appendOld(outside, channelId, ids.map((id, nth) => ({ id: own(channelId, id), content: nth % 2 === 0 ? 'rhubarb' : 'pie' })))
+        await appendOld(outside, channelId, ids.map((id, nth) => ({ id, content: nth % 2 === 0 ? 'rhubarb' : 'pie' })))
       }
       const newest = await say(here, one, alice, 'a rhubarb of today')
-      const wanted = ids.filter((_, nth) => nth % 2 === 0).flatMap((id) => [own(one, id), own(two, id)])
-      const inOrder = [...wanted, newest.id].toSorted((a, b) => Number(BigInt(b) - BigInt(a)))
-      for (const size of [1, 4, 50]) expect(await find(there, 'rhubarb', [two, one], { size })).toEqual(inOrder)
+      const older = ids.filter((_, nth) => nth % 2 === 0).toReversed()
+      const wanted = [
+        { channelId: one, messageId: newest.id },
+        ...older.flatMap((messageId) => [two, one].map((channelId) => ({ channelId, messageId }))),
+      ]
+      for (const size of [1, 4, 50]) expect(await search(there, 'rhubarb', [one, two], { size, messages })).toEqual(wanted)
       expect(await find(there, 'rhubarb', [await newChannel()])).toEqual([])
-      // The upper end is excluded, and the lower is not.
-      const [low, high] = [own(one, ids[4]!), own(two, ids[8]!)]
-      const between = inOrder.filter((id) => BigInt(id) >= BigInt(low) && BigInt(id) < BigInt(high))
-      expect(await find(there, 'rhubarb', [two, one], { low, high })).toEqual(between)
+      // The oldest is among them, and that before which they come is not.
+      const between = wanted.filter(({ messageId }) => BigInt(messageId) >= BigInt(ids[4]!) && BigInt(messageId) < BigInt(ids[8]!))
+      expect(between).toHaveLength(4)
+      const bounds = { low: ids[4]!, before: beforeId(ids[8]!), messages }
+      expect(await search(there, 'rhubarb', [two, one], bounds)).toEqual(between)
+      const place = { id: ids[8]!, channelId: two }
+      expect(await search(there, 'rhubarb', [two, one], { ...bounds, before: place })).toEqual([{ channelId: one, messageId: ids[8] }, ...between])
+    })
+
+    test('what has the words and not the phrase hides nothing that comes after it', async () => {
+      const channelId = await newChannel()
+      const phrase = await say(here, channelId, alice, 'milk tea')
+      await Promise.all(numbersTo(90).map(() => say(there, channelId, alice, 'tea milk')))
+      for (const size of [1, 50]) expect(await find(here, '"milk tea"', [channelId], { size })).toEqual([phrase.id])
     })
 
     test('authors bound it, and what the system says is not found', async () => {
@@ -88,6 +104,8 @@ export function describeSearch(stores: TwoStores): void {
       // Without words it is all that people have said.
       expect(await find(there, '', [channelId], { authorIds: [alice] })).toEqual([mine.id])
       expect(await find(there, '', [channelId])).toEqual([yours.id, mine.id])
+      await erase(here, yours)
+      expect(await find(there, '', [channelId])).toEqual([mine.id])
     })
 
     test('long messages are found by all that they say', async () => {

@@ -111,6 +111,8 @@ async function sendOnce(client: Client, sent: Sent, body: Body, stage: Stage, ra
     } else if (outcome.outcome === 'conflict') {
       channel.acknowledgeConflict(sent, body)
       return history.count('conflicts')
+    } else if (outcome.outcome === 'expired') {
+      throw new Error('A key is there without its message')
     } else {
       if (sent.message === null) history.count('acknowledged')
       channel.acknowledgeSend(sent, body, outcome.outcome, outcome.message, `its author, ${on.name}`)
