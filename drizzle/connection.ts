@@ -261,7 +261,9 @@ export function openDatabase(options: DatabaseOptions): Database {
       try {
         const result = await work({ orm, run })
         end()
-        const { command } = await runner('commit', (sql) => sql.unsafe('commit'))
+        // Nothing is checked only now, so whatever fails here leaves it open whether it was committed.
+        const committed = runner('commit', (sql) => sql.unsafe('commit'))
+        const { command } = await committed.catch((error: unknown) => Promise.reject(unavailable(error)))
         // So Postgres answers where a statement has failed, even if `work` did not mind.
         if (command === 'ROLLBACK') throw new Error('A statement had failed, and the transaction was rolled back')
         pool.give(connection)

@@ -1,6 +1,7 @@
 import { expect } from 'vitest'
 import type { Database } from '../../drizzle/connection.ts'
 import { expectedFailure } from '../errors.ts'
+import { bucketOf } from '../message-store/bucket-time.ts'
 import { createCatchUp } from '../message-store/catch-up.ts'
 import type { Change, ChangePage, Position } from '../message-store/changes.ts'
 import type { MessageRow } from '../message-store/rows.ts'
@@ -111,6 +112,53 @@ export async function rowsOf(database: Database, channelId: string): Promise<Row
     }),
   )
   return Object.fromEntries(found) as Rows
+}
+
+/**
+ * Checks that all is there that belongs to a channel's messages, and nothing else. `sent` are those that came by sends,
+ * and not from the system or an import.
+ */
+export async function expectBelongings(
+  database: Database,
+  channelId: string,
+  messages: readonly MessageRow[],
+  sent: readonly MessageRow[] = messages.filter(({ kind }) => kind === 'USER'),
+) {
+  const rows = await rowsOf(database, channelId)
+  const told = (table: keyof Rows, ...columns: string[]) =>
+    rows[table].map((row) => columns.map((column) => row[column]).join(' ')).toSorted()
+  const replies = messages.filter(({ replyToId }) => replyToId !== null)
+  expect(told('messages', 'id')).toEqual(messages.map(({ id }) => id).toSorted())
+  expect(told('send_keys', 'message_id')).toEqual(sent.map(({ id }) => id).toSorted())
+  expect(told('mentions', 'message_id', 'seq', 'user_id')).toEqual(
+    messages.flatMap(({ id, seq, mentionIds }) => mentionIds.map((userId) => `${id} ${seq} ${userId}`)).toSorted(),
+  )
+  expect(told('replies', 'message_id', 'seq', 'root_id')).toEqual(
+    replies.map(({ id, seq, replyToId }) => `${id} ${seq} ${replyToId}`).toSorted(),
+  )
+  for (const { id, replyCount } of messages) expect(replyCount).toBe(replies.filter(({ replyToId }) => replyToId === id).length)
+
+  // Who is answered follows from there, and who answers from their newest answer.
+  const followers = new Map<string, number>()
+  const follow = (rootId: string, { authorId, seq }: MessageRow) =>
+    followers.set(`${rootId} ${authorId}`, Math.max(followers.get(`${rootId} ${authorId}`) ?? 0, seq))
+  for (const reply of replies) {
+    follow(reply.replyToId!, messages.find(({ id }) => id === reply.replyToId)!)
+    follow(reply.replyToId!, reply)
+  }
+  expect(told('threads', 'message_id', 'user_id', 'last_read_seq')).toEqual(
+    Array.from(followers, ([follower, seq]) => `${follower} ${seq}`).toSorted(),
+  )
+  for (const { user_id, last_read_seq, joined_seq } of rows.members) {
+    const own = messages.filter(({ authorId }) => authorId === user_id).map(({ seq }) => seq)
+    expect(last_read_seq).toBe(Math.max(Number(joined_seq), ...own))
+  }
+  const spans = rows.outbox.flatMap((row) => numbersTo(Number(row.last_seq)).slice(Number(row.first_seq) - 1))
+  expect(spans.toSorted((a, b) => a - b)).toEqual(sent.map(({ seq }) => seq))
+  const firsts = messages.filter(({ id }, nth) => nth === 0 || bucketOf(id) > bucketOf(messages[nth - 1]!.id))
+  expect(told('channel_buckets', 'first_seq', 'first_change', 'bucket')).toEqual(
+    firsts.map(({ id, seq, change }) => `${seq} ${change} ${bucketOf(id)}`).toSorted(),
+  )
 }
 
 /** What a promise fails with: the code that callers are told, if it is one, or else what was thrown; null where it does not fail. */

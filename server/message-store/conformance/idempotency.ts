@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { alice, bob, edit, erase, promote, say, sendOf, type TwoStores } from '../../testing/two-stores.ts'
-import { expectOneOrder, headOf, numbersTo, rowsOf } from '../../testing/two-stores-reading.ts'
+import { expectBelongings, expectOneOrder, headOf, numbersTo, rowsOf } from '../../testing/two-stores-reading.ts'
 import type { MessageRow } from '../rows.ts'
 import { hashOf, type Send, type SendOutcome } from '../send.ts'
 
@@ -38,6 +38,7 @@ export function describeIdempotency(stores: TwoStores): void {
       expect([count(outcomes, 'sent'), count(outcomes, 'repeated')]).toEqual([100, 300])
       const messages = await expectOneOrder([here, there], channelId)
       expect(messages.map(({ content }) => content).toSorted()).toEqual(sends.map(({ content }) => content).toSorted())
+      await expectBelongings(outside, channelId, messages)
       const created = [here, there].flatMap(({ announced }) => announced).filter((change) => change.channelId === channelId)
       expect(created).toHaveLength(100)
     })
