@@ -13,14 +13,16 @@ import { readSentences } from './sentences.ts'
  * options say so. What stands in it is told in `filled.ts`.
  */
 export async function openFilledStore(messages: number, { keep, data }: BenchOptions): Promise<BenchStore> {
-  const name = `store-${messages}${data === null ? '' : '-data'}`
-  const store = await startBenchStore(keep === null ? null : join(keep, name))
+  const folder = keep === null ? null : join(keep, `store-${messages}${data === null ? '' : '-data'}`)
+  const store = await startBenchStore(folder)
   try {
     await store.admin.run('create table if not exists filled (messages integer)', [])
-    const [filled] = await store.admin.run('select from filled', [])
+    const [filled] = await store.admin.run<{ messages: number | null }>('select messages from filled', [])
+    if (filled?.messages === null) throw new Error(`${folder} was never filled to its end: remove it`)
     if (filled === undefined) {
+      await store.admin.run('insert into filled values (null)', [])
       await fillStore(store, messages, readSentences(data))
-      await store.admin.run('insert into filled values ($1)', [messages])
+      await store.admin.run('update filled set messages = $1', [messages])
     }
     return store
   } catch (error) {

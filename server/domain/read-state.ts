@@ -58,11 +58,15 @@ export function createReadStateService({ database, announce }: Deps) {
     /** Unread mentions of the user in each of these channels; channels without any are left out. */
     async unreadMentions(userId: string, channelIds: readonly string[]): Promise<Map<string, number>> {
       const rows = await database.run<{ channel_id: string; count: number }>(
-        `/* unread mentions */ select m.channel_id, count(*)::int as count
-         from members p join mentions m on m.channel_id = p.channel_id and m.user_id = p.user_id and m.seq > p.last_read_seq
-         where p.user_id = $1 and p.channel_id = any ($2::bigint[]) and m.channel_id = any ($2::bigint[])
-           and p.left_at is null
-         group by m.channel_id`,
+        // Counted within, as a join would be turned round: then all mentions that there ever were are read.
+        `/* unread mentions */ select p.channel_id, n.count
+         from members p
+         cross join lateral (
+           select count(*)::int as count from mentions m
+           where m.channel_id = p.channel_id and m.channel_id = any ($2::bigint[]) and m.user_id = p.user_id
+             and m.seq > p.last_read_seq
+         ) n
+         where p.user_id = $1 and p.channel_id = any ($2::bigint[]) and p.left_at is null and n.count > 0`,
         [userId, `{${channelIds.join(',')}}`],
       )
       return new Map(rows.map((row) => [row.channel_id, row.count]))

@@ -106,7 +106,8 @@ async function findWindow(database: Database, channelId: string, after: Position
 const changesSinceStatement = (ranges: number) => `/* changes since */
   with head as (
     select last_change, last_seq, info_change, expired_change,
-           exists (select from members where channel_id = $1 and user_id = $4 and left_at is null) as member
+           -- Not by exists, for which the planner would begin to read the table, hoping to meet the row soon.
+           coalesce((select left_at is null from members where channel_id = $1 and user_id = $4), false) as member
     from channels where id = $1
   ), ceiling as (
     -- A value, and not a join: that would be a filter on all that follows.

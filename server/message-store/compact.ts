@@ -4,6 +4,7 @@ import { termsVersion } from '../lib/search-terms.ts'
 import { briefly } from './brief-lock.ts'
 import { bucketAt, rangeOf, tableOf } from './bucket-time.ts'
 import { alone, type Session } from './maintenance-lock.ts'
+import { plannerHints } from './partitions.ts'
 
 /** Messages that were touched while their bucket was copied, in one transaction. */
 const touchedAtOnce = 500
@@ -110,7 +111,7 @@ async function copy(database: Database, session: Session, bucket: number): Promi
   const { low, high } = rangeOf(bucket)
   await database.transaction(async ({ run }) => {
     await run(`create table ${fresh} (like ${table} including defaults including constraints including storage)`, [])
-    await run(`alter table ${fresh} alter column terms set statistics 1000`, [])
+    await run(plannerHints(fresh), [])
     // Says of itself that it belongs there, so that nobody has to look when it does.
     await run(`alter table ${fresh} add constraint bounds check (id >= ${low} and id < ${high})`, [])
     await run(`/* compact */ insert into ${fresh} select * from ${table} order by channel_id, id`, [])

@@ -1,6 +1,6 @@
 import type { Database } from '../../drizzle/connection.ts'
 import { pagesOf } from '../lib/sql.ts'
-import { bucketOf, rangeOf } from './bucket-time.ts'
+import { bucketOf, tableOf } from './bucket-time.ts'
 import { bucketsOf, inRanges, rangesOf, type Span, spanOfIds } from './buckets.ts'
 import { messageColumns, messageColumnsOfMany, type MessageRow, type RawMessage, toMessageRow } from './rows.ts'
 
@@ -19,8 +19,8 @@ export type SpanRequest = { channelId: string; span: Span; anchor: Anchor }
 export type MessageKey = { channelId: string; messageId: string }
 
 /**
- * The messages of a span in order, fewer where they would be too many bytes, but at least one. It is one range of one
- * index in each bucket that holds some of them, wherever in the channel it lies.
+ * The messages of a span in order, fewer where they would be too many bytes, but at least one. It looks into one index of
+ * each bucket that holds some of them, wherever in the channel it lies.
  */
 export async function readSpan(
   database: Database,
@@ -58,15 +58,21 @@ async function readOn(
     `/* page */ select ${messageColumns}, (select c.last_change from channels c where c.id = $1) as reached from (
        select *, sum(octet_length(content)) over nearest as bytes, row_number() over nearest as place
        from messages m
-       where channel_id = $1 and seq between $2 and $3 and ${inRanges(ranges.length, 5)}
-       window nearest as (order by abs(seq - $4::int), seq)
+       where channel_id = $1 and seq = any ($2::int[]) and ${inRanges(ranges.length, 4)}
+       window nearest as (order by abs(seq - $3::int), seq)
      ) m
      where bytes <= ${maxPageBytes} or place = 1
      order by seq`,
-    [channelId, span.from, span.to, centreOf(span, anchor), ...ranges.flatMap(({ low, high }) => [low, high])],
+    [channelId, seqsOf(span), centreOf(span, anchor), ...ranges.flatMap(({ low, high }) => [low, high])],
   )
   return { messages: rows.map(toMessageRow), reached: rows[0]?.reached ?? 0 }
 }
+
+/**
+ * The seqs of a span. They are named one by one: a range of them would look no better to the planner than that of their
+ * ids, and leave it to chance which index it takes.
+ */
+const seqsOf = ({ from, to }: Span) => Array.from({ length: to - from + 1 }, (_, nth) => from + nth)
 
 const centreOf = (span: Span, anchor: Anchor) => (anchor === 'start' ? span.from : anchor === 'end' ? span.to : anchor)
 
@@ -76,33 +82,28 @@ const centreOf = (span: Span, anchor: Anchor) => (anchor === 'start' ? span.from
  */
 export async function readSpans(database: Database, requests: readonly SpanRequest[]): Promise<MessageRow[][]> {
   const buckets = await bucketsOf(database, requests)
-  const wanted = requests.flatMap((request, nth) =>
-    rangesOf(buckets[nth]!).map((range) => ({ ...request, ...range, nth: nth + 1 })),
-  )
-  if (wanted.length === 0) return requests.map(() => [])
   const ranges = rangesOf([...new Set(buckets.flat())].toSorted((one, other) => one - other))
+  if (ranges.length === 0) return requests.map(() => [])
+  const wanted = requests.flatMap(({ channelId, span, anchor }, place) =>
+    seqsOf(span).map((seq) => ({ channelId, seq, nth: place + 1, distance: Math.abs(seq - centreOf(span, anchor)) })),
+  )
   const rows = await database.run<RawMessage & { nth: number }>(
     `/* pages */ select nth::int, ${messageColumnsOfMany} from (
        select m.*, w.nth,
               sum(octet_length(m.content)) over nearest as bytes,
               row_number() over nearest as place
-       from unnest($1::bigint[], $2::int[], $3::int[], $4::int[], $5::int[], $6::bigint[], $7::bigint[])
-         as w (channel_id, nth, low, high, centre, low_id, high_id)
-       join messages m on m.channel_id = w.channel_id and m.seq between w.low and w.high
-         and m.id >= w.low_id and m.id < w.high_id
-       where m.channel_id = any ($1::bigint[]) and ${inRanges(ranges.length, 9)}
-       window nearest as (partition by m.channel_id, w.nth order by abs(m.seq - w.centre), m.seq)
+       from unnest($1::bigint[], $2::int[], $3::int[], $4::int[]) as w (channel_id, seq, nth, distance)
+       join messages m on m.channel_id = w.channel_id and m.seq = w.seq
+       where m.channel_id = any ($1::bigint[]) and ${inRanges(ranges.length, 6)}
+       window nearest as (partition by m.channel_id, w.nth order by w.distance, m.seq)
      ) m
-     where bytes <= $8::int or place = 1
+     where bytes <= $5::int or place = 1
      order by nth, seq`,
     [
       wanted.map((each) => each.channelId),
+      wanted.map((each) => each.seq),
       wanted.map((each) => each.nth),
-      wanted.map(({ span }) => span.from),
-      wanted.map(({ span }) => span.to),
-      wanted.map(({ span, anchor }) => centreOf(span, anchor)),
-      wanted.map((each) => each.low),
-      wanted.map((each) => each.high),
+      wanted.map((each) => each.distance),
       Math.floor(maxPageBytes / requests.length),
       ...ranges.flatMap(({ low, high }) => [low, high]),
     ],
@@ -160,8 +161,9 @@ export async function seqAt(database: Database, channelId: string, snowflake: st
   )
   if (first === undefined || first.bucket > bucket) return first?.first_seq ?? null
   const [row] = await database.run<{ seq: number }>(
-    '/* seq at */ select seq from messages where channel_id = $1 and id >= $2 and id < $3 order by id limit 1',
-    [channelId, snowflake, rangeOf(bucket).high],
+    // Of the month itself, whose key has the order that is wanted.
+    `/* seq at */ select seq from ${tableOf(bucket)} where channel_id = $1 and id >= $2 order by id limit 1`,
+    [channelId, snowflake],
   )
   return row?.seq ?? second?.first_seq ?? null
 }

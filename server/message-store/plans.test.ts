@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Database, openDatabase } from '../../drizzle/connection.ts'
 import { migrate } from '../../drizzle/migrate.ts'
 import { unavailable } from '../errors.ts'
+import { type Look, looksOf } from '../testing/explain.ts'
 import { createEmptyDatabase } from '../testing/test-app.ts'
 import { type Append, appendBatch } from './append.ts'
 import { bucketAt, startOf, tableOf } from './bucket-time.ts'
@@ -23,15 +24,6 @@ const oldest = newest - 119
 const perMonth = 40
 
 let database: Database
-const ran: { text: string; parameters: readonly unknown[] }[] = []
-const recording = (): Database => ({
-  ...database,
-  run(text, parameters) {
-    ran.push({ text, parameters })
-    return database.run(text, parameters)
-  },
-})
-
 beforeAll(async () => {
   // Also where the tests run on several machines this is on one: which of them are asked is `routing.test.ts`.
   database = openDatabase({ url: await createEmptyDatabase(), poolSize: 2, deadlineMs: 60_000, unavailable })
@@ -73,47 +65,6 @@ function toAppend(bucket: number, nth: number): Append {
   }
 }
 
-type Node = {
-  'Node Type': string
-  'Relation Name'?: string
-  'Actual Loops'?: number
-  'Shared Hit Blocks'?: number
-  'Shared Read Blocks'?: number
-  Plans?: Node[]
-}
-
-/** What one statement looked at. */
-type Look = { touched: string[]; planned: number; blocks: number }
-
-/** Runs `work`, and explains each statement that it ran, with its parameters, prepared as it is in earnest. */
-async function looksOf(work: (database: Database) => Promise<unknown>): Promise<Look[]> {
-  ran.length = 0
-  await work(recording())
-  const looks: Look[] = []
-  for (const { text, parameters } of ran.slice()) {
-    // The second time: what a connection reads of the catalogue at first is no part of the statement.
-    await explain(text, parameters)
-    looks.push(await explain(text, parameters))
-  }
-  return looks
-}
-
-async function explain(text: string, parameters: readonly unknown[]): Promise<Look> {
-  const [row] = await database.run<{ 'QUERY PLAN': [{ Plan: Node }] }>(
-    `explain (analyze, buffers, timing off, format json) ${text}`,
-    parameters,
-  )
-  const { Plan: plan } = row!['QUERY PLAN'][0]
-  const nodesOf = (node: Node): Node[] => [node, ...(node.Plans ?? []).flatMap(nodesOf)]
-  const partitions = nodesOf(plan).filter((node) => /^messages_\d/.test(node['Relation Name'] ?? ''))
-  const touched = partitions.filter((node) => (node['Actual Loops'] ?? 0) > 0).map((node) => node['Relation Name']!)
-  return {
-    touched: [...new Set(touched)].toSorted(),
-    planned: new Set(partitions.map((node) => node['Relation Name'])).size,
-    blocks: (plan['Shared Hit Blocks'] ?? 0) + (plan['Shared Read Blocks'] ?? 0),
-  }
-}
-
 const tables = (...buckets: number[]) => buckets.map(tableOf).toSorted()
 
 describe('a page', () => {
@@ -124,20 +75,20 @@ describe('a page', () => {
     ['on both sides of years of sleep', sleeper, { from: 12 * perMonth - 20, to: 12 * perMonth + 20 }, [oldest + 11, newest]],
   ]
   test.each(pages)('%s: the months that hold it, and no other', async (_, channelId, span, buckets) => {
-    const [directory, page] = await looksOf((store) => readSpan(store, channelId, span, 'start'))
+    const [directory, page] = await looksOf(database, (store) => readSpan(store, channelId, span, 'start'))
     expect(directory!.touched).toEqual([])
     expect(page!.touched).toEqual(tables(...buckets))
     expect(page!.planned).toBe(buckets.length)
   })
 
   test('a channel that slept for years opens at the price of a busy one', async () => {
-    const [, awake] = await looksOf((store) => readSpan(store, busy, { from: 120 * perMonth - 39, to: 120 * perMonth }, 'end'))
-    const [, asleep] = await looksOf((store) => readSpan(store, sleeper, { from: 12 * perMonth + 1, to: 13 * perMonth }, 'end'))
+    const [, awake] = await looksOf(database, (store) => readSpan(store, busy, { from: 120 * perMonth - 39, to: 120 * perMonth }, 'end'))
+    const [, asleep] = await looksOf(database, (store) => readSpan(store, sleeper, { from: 12 * perMonth + 1, to: 13 * perMonth }, 'end'))
     expect(asleep!.blocks).toBeLessThanOrEqual(awake!.blocks + 2)
   })
 
   test('spread over ten years in small crumbs it is read at once, through the smallest gaps', async () => {
-    const looks = await looksOf(async (store) => {
+    const looks = await looksOf(database, async (store) => {
       const page = await readSpan(store, sparse, { from: 1, to: 40 }, 'start')
       expect(page.map(({ seq }) => seq)).toEqual(range(1, 40))
     })
@@ -147,32 +98,32 @@ describe('a page', () => {
   test('of each channel of a list: the months of all of them', async () => {
     const newestOf = (channelId: string, seq: number) => ({ channelId, span: { from: seq, to: seq }, anchor: 'end' as const })
     const requests = [newestOf(busy, 120 * perMonth), newestOf(sleeper, 13 * perMonth), newestOf(sleeper, 5)]
-    const [, pages] = await looksOf((store) => readSpans(store, requests))
+    const [, pages] = await looksOf(database, (store) => readSpans(store, requests))
     expect(pages!.touched).toEqual(tables(oldest, newest))
   })
 })
 
 test('one message is one look into one month, and a moment too', async () => {
   const id = snowflakeAt(startOf(oldest + 50) + 1_000)
-  const [one] = await looksOf((store) => readMessage(store, { channelId: busy, messageId: id }))
+  const [one] = await looksOf(database, (store) => readMessage(store, { channelId: busy, messageId: id }))
   expect(one).toMatchObject({ touched: tables(oldest + 50), planned: 1 })
-  const [moment, seq] = await looksOf((store) => seqAt(store, busy, id))
+  const [moment, seq] = await looksOf(database, (store) => seqAt(store, busy, id))
   expect(moment!.touched).toEqual([])
   expect(seq).toMatchObject({ touched: tables(oldest + 50), planned: 1 })
   // In the years of sleep: the directory alone knows.
-  expect(await looksOf((store) => seqAt(store, sleeper, id))).toHaveLength(1)
+  expect(await looksOf(database, (store) => seqAt(store, sleeper, id))).toHaveLength(1)
 })
 
 test('messages by their ids are looked up between the first and the last of them', async () => {
   const key = (bucket: number) => ({ channelId: busy, messageId: snowflakeAt(startOf(bucket)) })
-  const [looks] = await looksOf((store) => readMessages(store, [key(newest - 3), key(newest - 1)]))
+  const [looks] = await looksOf(database, (store) => readMessages(store, [key(newest - 3), key(newest - 1)]))
   expect(looks!.touched).toEqual(expect.arrayContaining(tables(newest - 3, newest - 1)))
   expect(looks!.planned).toBe(3)
 })
 
 describe('a catch-up', () => {
   const since = (channelId: string, change: number, limit = 100) =>
-    looksOf((store) => changesSince(store, channelId, { change, seq: change }, limit, author))
+    looksOf(database, (store) => changesSince(store, channelId, { change, seq: change }, limit, author))
 
   /** Months that are still to come are empty, and made for what is being sent at this moment. */
   const past = ({ touched }: Look) => touched.filter((table) => table <= tableOf(newest))

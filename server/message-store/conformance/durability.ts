@@ -142,7 +142,7 @@ export function describeDurability(stores: TwoStores): void {
       await process.close()
     })
 
-    test.each(['near', 'far'] as const)('a change whose connection (%s) is gone when it is to be committed is UNAVAILABLE, and has left nothing', async (where) => {
+    test.each(['near', 'far'] as const)('a change whose connection (%s) is gone at its commit is UNAVAILABLE', async (where) => {
       const channelId = await newChannel()
       const process = await open()
       await say(process, channelId, alice, 'stays')
