@@ -50,7 +50,8 @@ export async function migrate(database: Database, { distribute = false, onTable 
 }
 
 /** The functions by name, which is also that of their files. */
-const functionFiles = () => readdirSync(functionsFolder).map((file) => file.replace(/\.sql$/, '')).toSorted()
+const functionFiles = () =>
+  readdirSync(functionsFolder).filter((file) => file.endsWith('.sql')).map((file) => file.slice(0, -'.sql'.length)).toSorted()
 
 /** What a function's text is remembered by, beside the migrations. */
 const functionMark = 'function '
@@ -61,15 +62,25 @@ async function hashesOf({ run }: Pick<Transaction, 'run'>, how: 'like' | 'not li
   return new Set(rows.map((row) => row.hash))
 }
 
+/**
+ * Makes the functions that this build knows better than whoever made them last. One that is newer stays: while replicas
+ * are exchanged one by one, an old one may start again after the new ones.
+ */
 async function defineFunctions({ run }: Pick<Transaction, 'run'>): Promise<void> {
   const defined = await hashesOf({ run }, 'like')
   for (const file of functionFiles()) {
     const text = readFileSync(`${functionsFolder}${file}.sql`, 'utf8')
     const name = functionMark + file
-    const hash = `${name} ${createHash('sha256').update(text).digest('hex')}`
-    if (defined.has(hash)) continue
+    const hash = `${name} ${functionVersion(text)} ${createHash('sha256').update(text).digest('hex')}`
+    const others = [...defined].filter((other) => other.startsWith(`${name} `))
+    if (defined.has(hash) || others.some((other) => versionIn(other) > functionVersion(text))) continue
     await run(text, [])
     await run(`delete from maru_migrations where hash like $1`, [`${name} %`])
     await run('insert into maru_migrations (hash, applied_at) values ($1, now())', [hash])
   }
 }
+
+/** The version that the text of a function begins with: to be raised with each change. */
+export const functionVersion = (text: string): number => Number(/^\/\*\s+(?:\* )?Version (\d+)\./.exec(text)?.[1])
+
+const versionIn = (hash: string): number => Number(/ (\d+) \w+$/.exec(hash)?.[1] ?? 0)

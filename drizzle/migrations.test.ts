@@ -1,11 +1,12 @@
-import { readFileSync } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { readdirSync, readFileSync } from 'node:fs'
 import { is } from 'drizzle-orm'
 import { getTableConfig, PgTable } from 'drizzle-orm/pg-core'
 import { generateDrizzleJson, generateMigration } from 'drizzle-kit/api'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { createEmptyDatabase } from '../server/testing/test-app.ts'
 import { type Database, openDatabase } from './connection.ts'
-import { migrate } from './migrate.ts'
+import { functionVersion, migrate } from './migrate.ts'
 import * as tables from './tables/index.ts'
 
 let database: Database
@@ -69,4 +70,37 @@ test('a database that a newer version has migrated is left alone', async () => {
   await migrate(database)
   await database.run(`insert into maru_migrations values ('of a later version', now())`, [])
   await expect(migrate(database)).rejects.toThrow(/another version/)
+})
+
+describe('functions', () => {
+  const folder = new URL('./functions/', import.meta.url)
+  const read = (name: string) => readFileSync(new URL(name, folder), 'utf8')
+  const versions = JSON.parse(read('versions.json')) as Record<string, { version: number; sha256: string }>
+
+  test('have another version wherever they have another text', () => {
+    const files = readdirSync(folder).filter((file) => file.endsWith('.sql'))
+    const found = files.map((file) => {
+      const text = read(file)
+      return [file.replace(/\.sql$/, ''), { version: functionVersion(text), sha256: createHash('sha256').update(text).digest('hex') }]
+    })
+    // Where this fails, raise the version at the beginning of the function and write what is found into versions.json.
+    expect(Object.fromEntries(found)).toEqual(versions)
+  })
+
+  test('of a newer build are left alone by an older one that starts again', async () => {
+    const own = openDatabase({ url: await createEmptyDatabase(), poolSize: 1, unavailable: () => new Error('away') })
+    await migrate(own)
+    const body = async () => (await own.run<{ text: string }>(`select prosrc as text from pg_proc where oid = 'message_bucket'::regproc`, []))[0]!.text
+    const text = await body()
+    await own.run('create or replace function message_bucket(message_id bigint) returns integer language sql immutable as $$ select 7 $$', [])
+    const remember = (version: number) =>
+      own.run(`update maru_migrations set hash = $1 where hash like 'function message\\_bucket %'`, [`function message_bucket ${version} abc`])
+    await remember(2)
+    await migrate(own)
+    expect(await body()).toContain('7')
+    await remember(0)
+    await migrate(own)
+    expect(await body()).toBe(text)
+    await own.close()
+  })
 })

@@ -1,4 +1,4 @@
-/* The bucket of an id: the month of UTC in which the message was created, counted from January 2000. */
+/* Version 1. The bucket of an id: the month of UTC in which the message was created, counted from January 2000. */
 CREATE OR REPLACE FUNCTION message_bucket(message_id bigint) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
   SELECT ((extract(year FROM at) - 2000) * 12 + extract(month FROM at) - 1)::integer

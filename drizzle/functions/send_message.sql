@@ -1,4 +1,6 @@
 /*
+ * Version 1.
+ *
  * Writes one send that answers nothing: what `send_messages` does for a batch, by the same steps, for the same reasons.
  * It stands by itself because nearly all sends of a quiet channel are such, and what the batch has to reckon with
  * (arrays, loops, answers) made up more than a quarter of their time.

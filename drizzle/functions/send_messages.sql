@@ -1,4 +1,6 @@
 /*
+ * Version 1.
+ *
  * Writes sends to one channel as one transaction, all or nothing. Sends stand at the same place of each array;
  * `mention_lists` and `term_lists` hold array literals or null, `root_ids` what a send answers, or null.
  *

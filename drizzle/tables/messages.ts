@@ -56,15 +56,24 @@ export const channelBuckets = pgTable(
 )
 
 /**
- * Channels whose history begins later than it did, as retention has it. What lies before its beginning is nobody's any
- * more, and is removed bit by bit; then the row goes, too.
+ * What retention has taken from channels' histories, by the months of each. It is nobody's any more, and is removed bit
+ * by bit; then the rows go, too.
  */
-export const expirations = pgTable('expirations', {
-  channelId: snowflake('channel_id').primaryKey(),
-  /** The first seq, and the lowest id, that are kept. */
-  firstSeq: integer('first_seq').notNull(),
-  firstId: snowflake('first_id').notNull(),
-})
+export const expirations = pgTable(
+  'expirations',
+  {
+    channelId: snowflake('channel_id').notNull(),
+    /** Months since January 2000. */
+    bucket: integer().notNull(),
+    /** Where the channel's history begins now. */
+    firstSeq: integer('first_seq').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.channelId, table.bucket] }),
+    // They are removed month by month.
+    index('expirations_bucket').on(table.bucket, table.channelId),
+  ],
+)
 
 /**
  * What happened to messages after they were created, one row for each that anything happened to: what a stream must
