@@ -192,6 +192,7 @@ describe('on a database of its own', () => {
     for (const replica of replicas) {
       const { origin } = await replica.ready
       await expect.poll(async () => (await get(`${origin}/health/ready`)).text).toContain('"bus":"up"')
+      expect(replica.output()).toContain('at least one must run: npm run worker')
     }
     const deaf = start(databaseUrl)
     expect(await deaf.exit).toBe(1)

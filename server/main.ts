@@ -13,7 +13,9 @@ async function start(surroundings: Surroundings, parts: Part[], fail: Fail): Pro
   parts.push({ name: 'replica lock', stop: async () => lock.release() })
   const app = await createApp(surroundings, store)
   parts.push({ name: 'app', stop: app.close })
-  if (!process.argv.includes('--without-workers')) {
+  if (process.argv.includes('--without-workers')) {
+    log.info('No workers run in this process. Somewhere at least one must run: npm run worker')
+  } else {
     const workers = startWorkers({ database: store.maintenance, log, settings: config.maintenance })
     parts.push({ name: 'workers', stop: workers.stop })
   }

@@ -17,21 +17,27 @@ export async function tidy(database: Database): Promise<{ pages: number; batches
 }
 
 /**
- * Removes what nobody needs any more and keeps the message store in shape. Any number of processes may do it: running
- * twice at once does no harm, and what takes long only one of them does. Where a part fails the others are done all the
- * same; then it throws.
+ * What is due every ten minutes and takes no time: partitions for the months to come, sessions and leases of the past,
+ * lists beside old indexes. Where a part fails the other is done all the same; then it throws.
  */
-export async function maintain(database: Database, log: Log, settings: Config['maintenance']): Promise<void> {
-  const failures: unknown[] = []
-  for (const part of [
-    () => tidyUp(database, log),
-    () => cleanAllPendingLists(database),
+export const keepUp = (database: Database, log: Log): Promise<void> =>
+  eachOf([() => tidyUp(database, log), () => cleanAllPendingLists(database)])
+
+/**
+ * Removes what nobody needs any more and keeps the message store in shape, which may take hours. Any number of processes
+ * may do it: running twice at once does no harm, and only one of them does it. Where a part fails the others are done
+ * all the same; then it throws.
+ */
+export const maintain = (database: Database, log: Log, settings: Config['maintenance']): Promise<void> =>
+  eachOf([
     async () => tell(log, 'retention', await retain(database, { days: settings.retentionDays })),
     () => reindex(database, (progress) => log.info(progress, 'terms of stored messages')),
     () => compact(database, { afterMonths: settings.compactAfterMonths }, (done) => log.info(done, 'compacted')),
-  ]) {
-    await part().catch((error: unknown) => failures.push(error))
-  }
+  ])
+
+async function eachOf(parts: readonly (() => Promise<unknown>)[]): Promise<void> {
+  const failures: unknown[] = []
+  for (const part of parts) await part().catch((error: unknown) => failures.push(error))
   if (failures.length > 0) throw failures[0]
 }
 

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../drizzle/connection.ts'
 import type { Config } from '../server/config.ts'
 import type { Log } from '../server/observability/log.ts'
-import { maintain, tidy } from './maintenance.ts'
+import { keepUp, maintain, tidy } from './maintenance.ts'
 
 /** How often the store is looked after, in milliseconds. What is removed is days old, so the minute does not matter. */
 const maintenanceMs = 10 * 60_000
@@ -30,6 +30,8 @@ export function startWorkers({ database, log, settings }: WorkerOptions): Worker
   const stopped = new AbortController()
   const store = until(stopped.signal, database)
   const loops = [
+    // What takes long must not hold up what is due.
+    every(maintenanceMs, () => keepUp(store, log)),
     every(maintenanceMs, () => maintain(store, log, settings)),
     every(tidyMs, () => tidy(store)),
   ]

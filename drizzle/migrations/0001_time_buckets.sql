@@ -73,7 +73,7 @@ BEGIN
 			extract(epoch from "first" + interval '1 month' - timestamp '2000-01-01')::bigint * 1000 << 22
 		);
 		EXECUTE format(
-			'ALTER TABLE %I ALTER COLUMN "terms" SET STATISTICS 1000, ALTER COLUMN "channel_id" SET (n_distinct = 100)',
+			'ALTER TABLE %I ALTER COLUMN "terms" SET STATISTICS 1000, ALTER COLUMN "channel_id" SET (n_distinct = 1000)',
 			to_char("first", '"messages_"YYYY_MM')
 		);
 	END LOOP;

@@ -1,3 +1,5 @@
+import { eq } from 'drizzle-orm'
+import { channels } from '../../drizzle/tables/index.ts'
 import { badInput, notFound } from '../errors.ts'
 import type { Anchor, MessageKey, Span } from '../message-store/pages.ts'
 import type { PageReader } from '../message-store/replica-reads.ts'
@@ -28,7 +30,7 @@ export type Page = { messages: MessageRow[]; hasPreviousPage: boolean; hasNextPa
 export type HistoryService = ReturnType<typeof createHistoryService>
 
 /** Pages of what was said. Permission is the caller's affair. */
-export function createHistoryService({ store }: Deps) {
+export function createHistoryService({ database, store }: Deps) {
   /** The seq that a window lies around; null where none was asked for. */
   async function findCentre(channel: ChannelRow, request: PageRequest): Promise<number | null> {
     if (request.around != null) {
@@ -44,34 +46,45 @@ export function createHistoryService({ store }: Deps) {
     return null
   }
 
-  return {
-    /**
-     * One page of a channel as it stood when `channel` was read: nothing newer is on it, so that the channel's cursor
-     * joins it without a gap. `read` reads its span. Throws BAD_USER_INPUT for arguments that contradict each other.
-     */
-    async page(
-      channel: ChannelRow,
-      request: PageRequest,
-      read: PageReader,
-    ): Promise<Page> {
-      checkRequest(request)
-      const size = checkSize(request.first, 'first') ?? checkSize(request.last, 'last') ?? defaultPageSize
-      const bounds = {
-        from: Math.max(channel.firstSeq, (request.afterSeq ?? 0) + 1),
-        to: Math.min(channel.lastSeq, (request.beforeSeq ?? Number.POSITIVE_INFINITY) - 1),
-      }
-      const centre = await findCentre(channel, request)
-      const { span, anchor } = cut(bounds, size, centre, request.first != null || request.afterSeq != null)
-      const wanted = { channelId: channel.id, span, anchor, change: channel.lastChange }
-      const found = span.to < span.from ? [] : await read(wanted)
-      const [oldest, newest] = [found[0], found.at(-1)]
-      return {
-        messages: found,
-        hasPreviousPage: oldest !== undefined && oldest.seq > channel.firstSeq,
-        hasNextPage: newest !== undefined && newest.seq < channel.lastSeq,
-      }
+  /** Where a channel's history begins now. */
+  async function firstSeqOf(channelId: string): Promise<number> {
+    const [row] = await database.orm.select({ firstSeq: channels.firstSeq }).from(channels).where(eq(channels.id, channelId))
+    return row?.firstSeq ?? 0
+  }
+
+  /**
+   * One page of a channel as it stood when `channel` was read: nothing newer is on it, so that the channel's cursor
+   * joins it without a gap. `read` reads its span. Throws BAD_USER_INPUT for arguments that contradict each other.
+   */
+  async function page(
+    channel: ChannelRow,
+    request: PageRequest,
+    read: PageReader,
+  ): Promise<Page> {
+    checkRequest(request)
+    const size = checkSize(request.first, 'first') ?? checkSize(request.last, 'last') ?? defaultPageSize
+    const bounds = {
+      from: Math.max(channel.firstSeq, (request.afterSeq ?? 0) + 1),
+      to: Math.min(channel.lastSeq, (request.beforeSeq ?? Number.POSITIVE_INFINITY) - 1),
+    }
+    const centre = await findCentre(channel, request)
+    const { span, anchor } = cut(bounds, size, centre, request.first != null || request.afterSeq != null)
+    const wanted = { channelId: channel.id, span, anchor, change: channel.lastChange }
+    const found = span.to < span.from ? [] : await read(wanted)
+    if (found.length === 0 && span.to >= span.from) {
+      // Retention came between: history begins later, and must not look as if it ended here.
+      const firstSeq = await firstSeqOf(channel.id)
+      if (firstSeq > channel.firstSeq) return page({ ...channel, firstSeq }, request, read)
+    }
+    const [oldest, newest] = [found[0], found.at(-1)]
+    return {
+      messages: found,
+      hasPreviousPage: oldest !== undefined && oldest.seq > channel.firstSeq,
+      hasNextPage: newest !== undefined && newest.seq < channel.lastSeq,
     }
   }
+
+  return { page }
 }
 
 function cut(bounds: Span, size: number, centre: number | null, forwards: boolean): { span: Span; anchor: Anchor } {

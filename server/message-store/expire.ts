@@ -1,5 +1,6 @@
 import type { Database } from '../../drizzle/connection.ts'
-import { bucketOf, rangeOf } from './bucket-time.ts'
+import { rangeOf, tableOf } from './bucket-time.ts'
+import { spanOfIds } from './buckets.ts'
 
 /** Rows that one statement removes, about. */
 const rowsAtOnce = 500
@@ -10,13 +11,17 @@ const keysAtOnce = 5_000
 /** How long a channel is waited for that somebody is writing to. Milliseconds. */
 const patienceMs = 5_000
 
+/** What others wait for then must not take longer. On Citus it is all that ends the waiting, too. Milliseconds. */
+const holdMs = 8_000
+
 const noHash = '00000000-0000-0000-0000-000000000000'
 
 /**
  * Lets a channel's history begin with the bucket `firstKept`: from then on nobody is shown anything older, and whoever
- * holds a cursor that has not passed all of it cannot read on. What is older is noted for removal, which is
- * `clearExpired`. All of it in one transaction, as a send does, so that no reader sees half of it. Returns whether
- * there was anything older.
+ * holds a cursor that has not passed all of it cannot read on. Which buckets it takes away is noted for their removal,
+ * which is `clearBucket` and `clearBeside`. All of it in one transaction, as a send does, so that no reader sees half of
+ * it. Returns whether there was anything older; rejects with Postgres's 55P03 or
+ * UNAVAILABLE where the channel is busy for too long.
  */
 export async function expire(database: Database, channelId: string, firstKept: number): Promise<boolean> {
   const { low: firstId } = rangeOf(firstKept)
@@ -30,16 +35,18 @@ export async function expire(database: Database, channelId: string, firstKept: n
   if (seen === undefined) return false
   return database.transaction(async ({ run }) => {
     await run(`set local lock_timeout = ${patienceMs}`, [])
+    await run(`set local statement_timeout = ${holdMs}`, [])
     await run('select from channels where id = $1 for no key update', [channelId])
     const gone = await run<{ bucket: number }>(
       'delete from channel_buckets where channel_id = $1 and bucket < $2 returning bucket',
       [channelId, firstKept],
     )
     if (gone.length === 0) return false
-    const newest = rangeOf(Math.max(...gone.map((row) => row.bucket)))
+    const newest = Math.max(...gone.map((row) => row.bucket))
+    // Of the month itself, whose key has the order that is wanted.
     const [last] = await run<{ change: number }>(
-      'select change from messages where channel_id = $1 and id >= $2 and id < $3 order by id desc limit 1',
-      [channelId, newest.low, newest.high],
+      `/* newest of what expires */ select change from ${tableOf(newest)} where channel_id = $1 order by id desc limit 1`,
+      [channelId],
     )
     const [since] = await run<{ touched: number | null }>(
       'select max(change) as touched from message_changes where channel_id = $1 and change > $2 and message_id < $3',
@@ -55,81 +62,132 @@ export async function expire(database: Database, channelId: string, firstKept: n
       [channelId, kept?.first_seq ?? null, Math.max(last?.change ?? 0, seen.touched ?? 0, since!.touched ?? 0)],
     )
     await run(
-      `insert into expirations as e (channel_id, first_seq, first_id) values ($1, $2, $3)
-       on conflict (channel_id) do update
-       set first_seq = greatest(e.first_seq, excluded.first_seq), first_id = greatest(e.first_id, excluded.first_id)`,
-      [channelId, channel!.first_seq, firstId],
+      `insert into expirations as e (channel_id, bucket, first_seq)
+       select $1::bigint, b, $3::int from unnest($2::int[]) as w (b)
+       on conflict (channel_id, bucket) do update set first_seq = greatest(e.first_seq, excluded.first_seq)`,
+      [channelId, [...new Set(gone.map((row) => row.bucket))], channel!.first_seq],
     )
     return true
   })
 }
 
-export type Expiration = { channelId: string; firstSeq: number; firstId: string }
+/** Something of a channel that is to be removed: what is older than a seq. */
+export type Expiration = { channelId: string; firstSeq: number }
 
-/** Channels with something to remove, by their ids after `after`; at most `limit`. */
-export async function expirationsAfter(database: Database, after: string, limit: number): Promise<Expiration[]> {
-  const rows = await database.run<{ channel_id: string; first_seq: number; first_id: string }>(
-    'select channel_id, first_seq, first_id from expirations where channel_id > $1 order by channel_id limit $2',
+/** The buckets of which something is to be removed. */
+export async function expiredBuckets(database: Database): Promise<number[]> {
+  const rows = await database.run<{ bucket: number }>('select distinct bucket from expirations', [])
+  return rows.map((row) => row.bucket)
+}
+
+/** Channels with something to remove from a bucket, by their ids after `after`; at most `limit`. */
+export async function expirationsOf(
+  database: Database,
+  bucket: number,
+  after: string,
+  limit: number,
+): Promise<Expiration[]> {
+  const rows = await database.run<{ channel_id: string; first_seq: number }>(
+    `/* expired of a bucket */ select channel_id, first_seq from expirations
+     where bucket = $1 and channel_id > $2 order by channel_id limit $3`,
+    [bucket, after, limit],
+  )
+  return rows.map((row) => ({ channelId: row.channel_id, firstSeq: row.first_seq }))
+}
+
+/** Channels with something to remove, each with the last of its buckets, by their ids after `after`; at most `limit`. */
+export async function expirationsAfter(
+  database: Database,
+  after: string,
+  limit: number,
+): Promise<(Expiration & { bucket: number })[]> {
+  const rows = await database.run<{ channel_id: string; first_seq: number; bucket: number }>(
+    `/* expired */ select channel_id, max(first_seq) as first_seq, max(bucket) as bucket from expirations
+     where channel_id > $1 group by channel_id order by channel_id limit $2`,
     [after, limit],
   )
-  return rows.map((row) => ({ channelId: row.channel_id, firstSeq: row.first_seq, firstId: row.first_id }))
+  return rows.map((row) => ({ channelId: row.channel_id, firstSeq: row.first_seq, bucket: row.bucket }))
 }
 
 /**
  * Removes a channel's expired messages of one bucket, the oldest first, so that nobody who still reads there finds a
- * hole. Returns how many there were.
+ * hole. They are gone through by their seqs, so that each step begins where the one before has ended. Returns how many
+ * there were.
  */
-export async function clearBucket(database: Database, { channelId, firstId }: Expiration, bucket: number): Promise<number> {
-  if (bucket >= bucketOf(firstId)) return 0
-  const { low, high } = rangeOf(bucket)
-  return repeat(() =>
-    database.run(
-      `/* clear expired messages */ delete from messages
-       where channel_id = $1 and id >= $2 and id < $3 and id = any (array(
-         select id from messages where channel_id = $1 and id >= $2 and id < $3 order by id limit ${rowsAtOnce}
-       )) returning id`,
-      [channelId, low, high],
-    ),
+export async function clearBucket(
+  database: Database,
+  { channelId, firstSeq }: Expiration,
+  bucket: number,
+): Promise<number> {
+  const table = tableOf(bucket)
+  const [span] = await database.run<{ first: number | null; last: number }>(
+    `/* expired messages */ select min(seq) as first, max(seq) as last from ${table} where channel_id = $1 and seq < $2`,
+    [channelId, firstSeq],
   )
+  const { first, last } = span!
+  if (first === null) return 0
+  let removed = 0
+  for (let from = first; from <= last; from += rowsAtOnce) {
+    const rows = await database.run(
+      `/* clear expired messages */ delete from ${table} where channel_id = $1 and seq between $2 and $3 returning seq`,
+      [channelId, from, Math.min(last, from + rowsAtOnce - 1)],
+    )
+    removed += rows.length
+  }
+  return removed
 }
 
-/** Removes whatever hangs on a channel's expired messages, which must be gone, and then the note of it. */
-export async function clearBeside(database: Database, expiration: Expiration): Promise<void> {
-  const { channelId, firstSeq, firstId } = expiration
-  for (const [table, column, end] of [
-    ['reactions', 'message_id', firstId],
-    ['threads', 'message_id', firstId],
-    ['replies', 'root_id', firstId],
-    ['message_changes', 'message_id', firstId],
+/**
+ * Removes whatever hangs on a channel's expired messages up to those of `bucket`, which must be gone, and then the notes
+ * of them.
+ */
+export async function clearBeside(database: Database, expiration: Expiration, bucket: number): Promise<void> {
+  const { channelId, firstSeq } = expiration
+  const { high: end } = rangeOf(bucket)
+  for (const [table, column] of [
+    ['reactions', 'message_id'],
+    ['threads', 'message_id'],
+    ['replies', 'root_id'],
+    ['message_changes', 'message_id'],
   ] as const) {
-    await repeat(() =>
-      database.run(
-        `/* clear ${table} */ delete from ${table} where channel_id = $1 and ${column} = any (array(
-           select distinct ${column} from ${table} where channel_id = $1 and ${column} < $2
-           order by ${column} limit ${rowsAtOnce}
-         )) returning channel_id`,
-        [channelId, end],
-      ),
-    )
+    await clearTable(database, { table, column, channelId, end })
   }
-  await repeat(() =>
-    database.run(
+  await clearOutbox(database, channelId, firstSeq)
+  await clearMentions(database, channelId, firstSeq)
+  await clearKeys(database, channelId, end)
+  await database.run('delete from expirations where channel_id = $1 and bucket <= $2', [channelId, bucket])
+}
+
+/** Removes what a table has of messages before `end`. Each step begins where the one before has ended. */
+async function clearTable(
+  database: Database,
+  { table, column, channelId, end }: { table: string; column: string; channelId: string; end: string },
+): Promise<void> {
+  for (let after = '-1'; ; ) {
+    const rows = await database.run<{ id: string }>(
+      `/* clear ${table} */ delete from ${table}
+       where channel_id = $1 and ${column} > $2 and ${column} < $3 and ${column} <= coalesce((
+         select ${column} from ${table} where channel_id = $1 and ${column} > $2 and ${column} < $3
+         order by ${column} offset ${rowsAtOnce - 1} limit 1
+       ), $3) returning ${column} as id`,
+      [channelId, after, end],
+    )
+    if (rows.length < rowsAtOnce) return
+    after = spanOfIds(rows.map((row) => row.id))[1]
+  }
+}
+
+/** What nobody has taken from there yet, which is little. */
+async function clearOutbox(database: Database, channelId: string, firstSeq: number): Promise<void> {
+  for (let last = rowsAtOnce; last >= rowsAtOnce; ) {
+    const rows = await database.run(
       `/* clear outbox */ delete from outbox where channel_id = $1 and first_seq = any (array(
          select first_seq from outbox where channel_id = $1 and last_seq < $2 order by first_seq limit ${rowsAtOnce}
        )) returning channel_id`,
       [channelId, firstSeq],
-    ),
-  )
-  await clearMentions(database, channelId, firstSeq)
-  await clearKeys(database, channelId, firstId)
-  await database.run('delete from expirations where channel_id = $1 and first_id = $2', [channelId, firstId])
-}
-
-/** Calls a statement that removes some of many rows until none are left. */
-async function repeat(removeSome: () => Promise<unknown[]>): Promise<number> {
-  let removed = 0
-  for (let last = 1; last > 0; removed += last) last = (await removeSome()).length
-  return removed
+    )
+    last = rows.length
+  }
 }
 
 /** They are found by whom they mention: one person after the other. */
@@ -150,18 +208,18 @@ async function clearMentions(database: Database, channelId: string, firstSeq: nu
 }
 
 /** They are found by their hashes, so that all of the channel's are looked through. */
-async function clearKeys(database: Database, channelId: string, firstId: string): Promise<void> {
+async function clearKeys(database: Database, channelId: string, end: string): Promise<void> {
   for (let after = noHash; ; ) {
     const keys = await database.run<{ key_hash: string; gone: boolean }>(
       `select key_hash::text, message_id < $3 as gone from send_keys
        where channel_id = $1 and key_hash > $2::text::uuid order by key_hash limit ${keysAtOnce}`,
-      [channelId, after, firstId],
+      [channelId, after, end],
     )
     const gone = keys.filter((key) => key.gone).map((key) => key.key_hash)
     if (gone.length > 0) {
       await database.run(
         '/* clear keys */ delete from send_keys where channel_id = $1 and key_hash = any ($2::text[]::uuid[]) and message_id < $3',
-        [channelId, gone, firstId],
+        [channelId, gone, end],
       )
     }
     if (keys.length < keysAtOnce) return

@@ -1,3 +1,4 @@
+import { eq } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import {
   AddReactionDocument,
@@ -12,6 +13,7 @@ import {
   PinnedMessagesDocument,
   SendMessageDocument,
 } from '../../client-sdk/index.ts'
+import { channels } from '../../drizzle/tables/index.ts'
 import { failure, history, missing, newChannel, refusal, say, sayMany } from '../../schema/testing/operations.ts'
 import { encodeCursor } from '../fanout/cursor.ts'
 import { createFeeds } from '../fanout/feed.ts'
@@ -21,7 +23,9 @@ import { parseGlobalId } from '../lib/global-id.ts'
 import { listen } from '../testing/listen.ts'
 import { type Person, startTestApp, type TestApp } from '../testing/test-app.ts'
 import { channelSnowflake } from '../testing/watch-changes.ts'
+import { primaryReads } from './replica-reads.ts'
 import { retain } from './retention.ts'
+import { hashOf } from './send.ts'
 
 /*
  * What people are told about messages that retention has removed.
@@ -96,22 +100,86 @@ test('what has gone is not there: not by its id, its replies, its pin or its rea
   }
 })
 
-test('an answer to what has just gone is a message like others, whatever its reader knows', async () => {
+/** Lets history begin with this seq: what is before has expired, and is removed later. */
+const expireBefore = (seq: number) =>
+  app.app.database.run('update channels set first_seq = $2, expired_change = last_change where id = $1', [id, seq])
+
+test('what has expired is not there before it is removed, and answers to it stay as they are', async () => {
   const root = await say(alice, channelId, 'tea?')
-  const first = await say(bob, channelId, 'yes', { replyToId: root.id })
+  const first = await say(bob, channelId, 'yes', { replyToId: root.id, idempotencyKey: 'yes' })
+  const second = await say(bob, channelId, 'and a biscuit', { replyToId: first.id })
+  const answer = await say(alice, channelId, 'good', { replyToId: second.id })
+  for (const { id: messageId } of [root, second]) await alice.client.request(PinMessageDocument, { messageId })
+  await expireBefore(second.seq)
+
+  expect(await alice.client.request(MessageDocument, { id: root.id })).toEqual({ node: null })
+  expect(await alice.client.request(MessageThreadDocument, { id: first.id })).toEqual({ node: null })
+  const { channel } = await alice.client.request(PinnedMessagesDocument, { channelId })
+  expect(channel!.pinnedMessages.edges.map(({ node }) => node.id)).toEqual([second.id])
+  expect(await refusal(say(bob, channelId, 'still yes', { replyToId: root.id }))).toEqual(missing('input.replyToId'))
+  expect(await history(bob, channelId)).toMatchObject([
+    { content: 'and a biscuit', replyTo: null },
+    { content: 'good', replyTo: { id: second.id } },
+  ])
+  expect((await history(bob, channelId))[1]!.id).toBe(answer.id)
+})
+
+test('a key whose message has expired is refused as such until it is free again', async () => {
+  const input = { channelId, content: 'tea', idempotencyKey: 'key' }
+  await alice.client.request(SendMessageDocument, { input })
+  await expireBefore(2)
+  expect(await refusal(alice.client.request(SendMessageDocument, { input }))).toMatchObject({
+    code: 'NOT_FOUND',
+    field: 'input.idempotencyKey',
+  })
+})
+
+test('an answer to what goes at that moment is a message like others, whatever its reader knows', async () => {
+  const root = await say(alice, channelId, 'tea?')
+  const { sender, row } = { sender: parseGlobalId(bob.id) as { userId: string }, row: await channelRow() }
+  const message = parseGlobalId(root.id) as { messageId: string }
+  const author = parseGlobalId(alice.id) as { userId: string }
   // It goes between the look at what is answered and the send.
-  await app.app.database.run('update channels set first_seq = 3, expired_change = last_change where id = $1', [id])
-  const edit = alice.client.request(EditMessageDocument, { input: { messageId: root.id, content: 'coffee?' } })
-  expect((await failure(edit)).code).toBe('NOT_FOUND')
-  const { change, seq } = { change: (await channelRow()).last_change, seq: first.seq }
-  await say(bob, channelId, 'still yes', { replyToId: root.id })
-  await app.app.database.run('delete from messages where channel_id = $1 and seq < 3', [id])
-  const stream = listen(app, alice, MessagesDocument, { channelId, after: cursorAt(change, seq) })
-  await expect.poll(() => stream.events.map((event) => event.messages.message.content)).toEqual(['still yes'])
+  await expireBefore(2)
+  const sent = await app.app.messages.send(id, await membershipVersion(), {
+    authorId: sender.userId,
+    key: 'key',
+    bodyHash: hashOf('yes'),
+    kind: 'USER',
+    content: 'yes',
+    root: { id: message.messageId, authorId: author.userId, seq: root.seq },
+    mentionIds: [],
+  })
+  expect(sent).toMatchObject({ outcome: 'sent' })
+  await app.app.database.run('delete from messages where channel_id = $1 and seq < 2', [id])
+  const stream = listen(app, alice, MessagesDocument, { channelId, after: cursorAt(row.last_change, root.seq) })
+  await expect.poll(() => stream.events.map((event) => event.messages.message.content)).toEqual(['yes'])
   await say(bob, channelId, 'on')
-  await expect.poll(() => stream.events.map((event) => event.messages.message.content)).toEqual(['still yes', 'on'])
+  await expect.poll(() => stream.events.map((event) => event.messages.message.content)).toEqual(['yes', 'on'])
   stream.stop()
 })
+
+test('a page asked for from before retention came goes on where history begins now', async () => {
+  await sayMany(alice, channelId, 6)
+  const [channel] = await app.app.database.orm.select().from(channels).where(eq(channels.id, id))
+  await app.app.database.run(
+    `insert into channel_buckets (channel_id, first_seq, first_change, bucket)
+     select channel_id, 5, first_change + 4, bucket from channel_buckets where channel_id = $1`,
+    [id],
+  )
+  await app.app.database.run('delete from channel_buckets where channel_id = $1 and first_seq < 5', [id])
+  await app.app.database.run('delete from messages where channel_id = $1 and seq < 5', [id])
+  await expireBefore(5)
+  const page = await app.app.services.history.page(channel!, { first: 2 }, primaryReads(app.app.database))
+  expect(page).toMatchObject({ messages: [{ seq: 5 }, { seq: 6 }], hasPreviousPage: false })
+  const forwards = await app.app.services.history.page(channel!, { first: 1 }, primaryReads(app.app.database))
+  expect(forwards).toMatchObject({ messages: [{ seq: 5 }], hasNextPage: true })
+})
+
+async function membershipVersion() {
+  const [row] = await app.app.database.run<{ version: number }>('select membership_version as version from channels where id = $1', [id])
+  return row!.version
+}
 
 async function channelRow() {
   const [row] = await app.app.database.run<{ last_change: number; last_seq: number; expired_change: number }>(

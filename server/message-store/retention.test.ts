@@ -1,11 +1,14 @@
+import postgres from 'postgres'
 import { afterEach, beforeEach, expect, test, vi } from 'vitest'
 import { type Database, openDatabase } from '../../drizzle/connection.ts'
 import { migrate } from '../../drizzle/migrate.ts'
 import { MaruError, unavailable } from '../errors.ts'
 import { channelOf, checkChannel, fillMonths, leftovers, makeChannel } from '../testing/old-messages.ts'
 import { createTestDatabase } from '../testing/test-app.ts'
+import { appendBatch } from './append.ts'
 import { bucketAt, startOf, tableOf } from './bucket-time.ts'
 import { changesSince } from './changes.ts'
+import { expire } from './expire.ts'
 import { readSpan, readSpans, seqAt } from './pages.ts'
 import { ensureBuckets } from './partitions.ts'
 import { retain, type RetentionOptions, setRetention } from './retention.ts'
@@ -199,11 +202,67 @@ test('a channel that has lost this month too goes on within it', async () => {
   expect(await leftovers(database, sleeper)).toEqual({})
 })
 
-test('a key whose message has gone is a conflict for as long as it is there, and then free', async () => {
+test('a key whose message has gone has expired for as long as it is there, and is free then', async () => {
   expect(await send(sleeper, 'new', 'key')).toMatchObject({ outcome: 'sent' })
   expect(await send(sleeper, 'new', 'key')).toMatchObject({ outcome: 'repeated' })
   await database.run('delete from messages where channel_id = $1', [sleeper])
-  expect(await send(sleeper, 'new', 'key')).toEqual({ outcome: 'conflict' })
+  expect(await send(sleeper, 'new', 'key')).toEqual({ outcome: 'expired' })
   await run({ days: 1, now: now + 70 * dayMs })
   expect(await send(sleeper, 'new', 'key')).toMatchObject({ outcome: 'sent', message: { seq: 2 } })
 })
+
+test('what a month has of one channel is removed step by step, and nothing else of it is touched', async () => {
+  // The other channel keeps its own, so that the month stays.
+  await setRetention(database, other, 3_650)
+  await fill(other, months(4))
+  await fill(busy, months(4), 700)
+  const removed = recording(workers)
+  expect(await run({ days: 60 }, removed.database)).toMatchObject({ messages: 700, buckets: [], isUnfinished: false })
+  expect(await leftovers(database, busy)).toEqual({})
+  for (const id of [busy, other]) await checkChannel(database, id)
+  // Only in the month that the channel has lost, and no step looks at what another one has done.
+  const steps = removed.statements.filter(({ text }) => text.includes('clear expired messages'))
+  expect(steps.map(({ text, parameters }) => [text.includes(tableOf(newest - 3)), ...parameters])).toEqual([
+    [true, busy, 1, 500],
+    [true, busy, 501, 700],
+  ])
+  expect(await database.run('select from expirations', [])).toEqual([])
+})
+
+test('what is imported into a month after that was taken from its channel stays', async () => {
+  await fill(busy, months(3, newest - 9))
+  await fill(other, months(1, newest - 9))
+  await setRetention(database, other, 3_650)
+  expect(await expire(workers, busy, newest - 8)).toBe(true)
+  const id = snowflakeAt(startOf(newest - 8) - dayMs)
+  const late = { id, kind: 'USER' as const, authorId: author, content: 'new', replyToId: null, mentionIds: [] }
+  await database.transaction((tx) => appendBatch(tx, busy, [{ ...late, deletedAt: null }]))
+  await setRetention(database, busy, 3_650)
+  expect(await run()).toMatchObject({ channels: 0, messages: 36 })
+  expect(await readSpan(database, busy, { from: 1, to: 40 }, 'start')).toMatchObject([{ id, seq: 37 }])
+  await checkChannel(database, busy)
+})
+
+test('a channel that is locked for too long keeps no other back, and has its turn later', async () => {
+  for (const id of [busy, sleeper, other]) await fill(id, months(4))
+  const held = postgres(url, { max: 1, onnotice: () => {} })
+  await held.unsafe('begin')
+  await held.unsafe('select from channels where id = $1 for no key update', [busy])
+  expect(await run({ days: 60 })).toMatchObject({ channels: 2, isUnfinished: true })
+  expect((await channelOf(database, other)).first_seq).toBeGreaterThan(1)
+  expect((await channelOf(database, busy)).first_seq).toBe(1)
+  await held.unsafe('commit')
+  await held.end()
+  expect(await run({ days: 60 })).toMatchObject({ channels: 1, isUnfinished: false })
+  for (const id of [busy, sleeper, other]) expect(await leftovers(database, id)).toEqual({})
+})
+
+/** A database that notes what is run on it, outside of transactions. */
+function recording(wrapped: Database) {
+  const statements: { text: string; parameters: readonly unknown[] }[] = []
+  const run: Database['run'] = (text, parameters) => {
+    statements.push({ text, parameters })
+    return wrapped.run(text, parameters)
+  }
+  return { statements, database: { ...wrapped, run } }
+}

@@ -1,8 +1,9 @@
 import type { Database } from '../../drizzle/connection.ts'
-import { badInput, notFound } from '../errors.ts'
+import { badInput, MaruError, notFound } from '../errors.ts'
+import { isLockTimeout } from './brief-lock.ts'
 import { bucketAt } from './bucket-time.ts'
 import { dropBucket, looseBuckets } from './drop-bucket.ts'
-import { clearBeside, clearBucket, expirationsAfter, expire } from './expire.ts'
+import { clearBeside, clearBucket, expirationsAfter, expirationsOf, expiredBuckets, expire } from './expire.ts'
 import { alone, type Session } from './maintenance-lock.ts'
 
 const dayMs = 86_400_000
@@ -59,11 +60,32 @@ export function retain(database: Database, options: RetentionOptions): Promise<R
   const { days } = options
   return alone(database, async (session) => {
     const now = options.now ?? (await storeTime(session))
-    const channels = (await expireByOwn(database, now)) + (days === null ? 0 : await expireByDefault(database, firstKept(days, now)))
+    const own = await expireByOwn(database, now)
+    const others = days === null ? noneExpired : await expireByDefault(database, firstKept(days, now))
     const removed = await removeExpired(database, session, await newestCut(database, days, now))
-    return { channels, ...removed }
+    const isUnfinished = removed.isUnfinished || own.busy + others.busy > 0
+    return { ...removed, channels: own.expired + others.expired, isUnfinished }
   })
 }
+
+/** Channels that begin later now, and those that were too busy for it: their turn comes with the next run. */
+type Expired = { expired: number; busy: number }
+
+const noneExpired: Expired = { expired: 0, busy: 0 }
+
+/** Counts what becomes of a channel. One that is locked for too long keeps no other back. */
+async function expireUnlessBusy(database: Database, channelId: string, kept: number, count: Expired): Promise<void> {
+  try {
+    if (await expire(database, channelId, kept)) count.expired++
+  } catch (error) {
+    if (!isLockTimeout(error) && !isStatementTimeout(error)) throw error
+    count.busy++
+  }
+}
+
+/** Whether Postgres gave a statement up, which callers are told as UNAVAILABLE. */
+const isStatementTimeout = (error: unknown) =>
+  error instanceof MaruError && (error.cause as { code?: unknown } | null)?.code === '57014'
 
 async function storeTime({ run }: Session): Promise<number> {
   const [clock] = await run<{ now: Date }>('select clock_timestamp() as now', [])
@@ -71,8 +93,8 @@ async function storeTime({ run }: Session): Promise<number> {
 }
 
 /** Channels that have a retention of their own, whichever is the longer. */
-async function expireByOwn(database: Database, now: number): Promise<number> {
-  let count = 0
+async function expireByOwn(database: Database, now: number): Promise<Expired> {
+  const count = { ...noneExpired }
   for (let after = '0'; ; ) {
     const rows = await database.run<{ id: string; retention_days: number; oldest: number | null }>(
       `/* channels with a retention */ select id, retention_days, (
@@ -83,15 +105,15 @@ async function expireByOwn(database: Database, now: number): Promise<number> {
     )
     for (const { id, retention_days, oldest } of rows) {
       const kept = firstKept(retention_days, now)
-      if (oldest !== null && oldest < kept && (await expire(database, id, kept))) count++
+      if (oldest !== null && oldest < kept) await expireUnlessBusy(database, id, kept, count)
     }
     if (rows.length < channelsAtOnce) return count
     after = rows.at(-1)!.id
   }
 }
 
-async function expireByDefault(database: Database, kept: number): Promise<number> {
-  let count = 0
+async function expireByDefault(database: Database, kept: number): Promise<Expired> {
+  const count = { ...noneExpired }
   for (const bucket of await bucketsBefore(database, kept)) {
     for (let after = '0'; ; ) {
       const rows = await database.run<{ channel_id: string }>(
@@ -101,7 +123,7 @@ async function expireByDefault(database: Database, kept: number): Promise<number
          order by b.channel_id limit ${channelsAtOnce}`,
         [bucket, after],
       )
-      for (const row of rows) if (await expire(database, row.channel_id, kept)) count++
+      for (const row of rows) await expireUnlessBusy(database, row.channel_id, kept, count)
       if (rows.length < channelsAtOnce) break
       after = rows.at(-1)!.channel_id
     }
@@ -128,24 +150,44 @@ async function removeExpired(database: Database, session: Session, end: number):
   const dropped: number[] = []
   let messages = 0
   const loose = await looseBuckets(session)
-  const past = await bucketsBefore(database, end)
-  for (const bucket of [...loose, ...past.filter((bucket) => !loose.includes(bucket))]) {
+  const expired = await expiredBuckets(database)
+  const others = await bucketsBefore(database, Math.max(end, ...expired.map((bucket) => bucket + 1)))
+  for (const bucket of [...loose, ...others.filter((bucket) => !loose.includes(bucket))]) {
     const [used] = await database.run('select from channel_buckets where bucket = $1 limit 1', [bucket])
-    const mayGo = used === undefined || loose.includes(bucket)
+    const mayGo = (used === undefined && bucket < end) || loose.includes(bucket)
     const outcome = mayGo ? await dropBucket(database, session, bucket) : 'kept'
     // A later one must not go before this one: whoever still reads there would find a hole.
     if (outcome === 'waiting') return { messages, buckets: dropped, isUnfinished: true }
     if (outcome === 'dropped') dropped.push(bucket)
-    else for await (const expiration of expirations(database)) messages += await clearBucket(database, expiration, bucket)
+    else if (expired.includes(bucket)) messages += await clearExpired(database, bucket)
   }
-  for await (const expiration of expirations(database)) await clearBeside(database, expiration)
+  await eachPage(
+    (after) => expirationsAfter(database, after, channelsAtOnce),
+    (expiration) => clearBeside(database, expiration, expiration.bucket),
+  )
   return { messages, buckets: dropped, isUnfinished: false }
 }
 
-async function* expirations(database: Database) {
+/** Deletes the messages of a bucket that its channels have lost, and no other channel is looked at. */
+async function clearExpired(database: Database, bucket: number): Promise<number> {
+  let messages = 0
+  await eachPage(
+    (after) => expirationsOf(database, bucket, after, channelsAtOnce),
+    async (expiration) => {
+      messages += await clearBucket(database, expiration, bucket)
+    },
+  )
+  return messages
+}
+
+/** Calls `work` with each channel, one after the other, page by page. */
+async function eachPage<Row extends { channelId: string }>(
+  read: (after: string) => Promise<Row[]>,
+  work: (row: Row) => Promise<unknown>,
+): Promise<void> {
   for (let after = '0'; ; ) {
-    const page = await expirationsAfter(database, after, channelsAtOnce)
-    yield* page
+    const page = await read(after)
+    for (const row of page) await work(row)
     if (page.length < channelsAtOnce) return
     after = page.at(-1)!.channelId
   }

@@ -13,6 +13,7 @@ import { createEmptyDatabase } from '../testing/test-app.ts'
 import { bucketAt, rangeOf } from './bucket-time.ts'
 import { createMessageStore } from './message-store.ts'
 import { ensureBuckets } from './partitions.ts'
+import { beforeId } from './search.ts'
 import { createSnowflakes } from './snowflake.ts'
 
 /*
@@ -57,6 +58,8 @@ beforeAll(async () => {
   await fill(`insert into mentions (channel_id, user_id, seq, message_id)
     select ${large}, 1001, s, ${low}::bigint + s * 1000::bigint from generate_series(1, ${count}) s`)
   await fill(`update members set last_read_seq = ${count - 10} where channel_id = ${large}`)
+  // A word that is said in one of a thousand messages.
+  await fill(`update messages set terms = '{7}' where seq % 1000 = 0`)
   await database.run('vacuum analyze', [])
 }, 180_000)
 afterAll(() => database.close())
@@ -97,6 +100,20 @@ ask('places in threads', 400, ({ threads }) => threads.states('1001', keys))
 ask('reactions', 400, ({ reactions }) => reactions.summaries(keys))
 ask('own reactions', 400, ({ reactions }) => reactions.ownOn('1001', keys))
 ask('unread mentions', 400, ({ readState }) => readState.unreadMentions('1001', [large, ...others.map(({ channelId }) => channelId)]))
+
+ask('a search for a rare word', 600, ({ search }) =>
+  search({
+    channelIds: [large, ...others.map(({ channelId }) => channelId)],
+    messages: count,
+    since: Date.now() - 86_400_000,
+    authorIds: null,
+    terms: [7],
+    low: '0',
+    before: beforeId(idOf(count + 1)),
+    size: 50,
+    accepts: () => true,
+  }),
+)
 
 test.each(asked)('%s of the largest channel looks at no more than %i pages', async (_, most, work) => {
   const looks = await looksOf(database, work)
