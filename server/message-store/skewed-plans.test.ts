@@ -10,7 +10,7 @@ import { createThreadsService } from '../domain/threads.ts'
 import { unavailable } from '../errors.ts'
 import { looksOf } from '../testing/explain.ts'
 import { createEmptyDatabase } from '../testing/test-app.ts'
-import { bucketAt, rangeOf } from './bucket-time.ts'
+import { bucketAt, rangeOf, startOf, tableOf } from './bucket-time.ts'
 import { createMessageStore } from './message-store.ts'
 import { ensureBuckets } from './partitions.ts'
 import { beforeId } from './search.ts'
@@ -25,18 +25,21 @@ import { createSnowflakes } from './snowflake.ts'
 const small = 20_000
 const large = String(small + 1)
 const count = 100_000
-const bucket = bucketAt(Date.now())
+/** Last month, of which every day has passed. */
+const bucket = bucketAt(Date.now()) - 1
+/** Between two ids lie twenty seconds. */
+const apart = 20_000 * 2 ** 22
 const { low } = rangeOf(bucket)
-const idOf = (seq: number) => String(BigInt(low) + BigInt(seq) * 1_000n)
+const idOf = (seq: number) => String(BigInt(low) + BigInt(seq) * BigInt(apart))
 
 let database: Database
 beforeAll(async () => {
   database = openDatabase({ url: await createEmptyDatabase(), poolSize: 2, deadlineMs: 60_000, unavailable })
   await migrate(database)
-  await ensureBuckets(database)
+  await ensureBuckets(database, bucket, bucket + 1)
   const fill = (text: string) => database.run(text, [])
   const all = `generate_series(1, ${small}) c`
-  const said = `select c, ${low}::bigint + s * 1000::bigint, 1001, s, s, 'USER', 'hello'`
+  const said = `select c, ${low}::bigint + s * ${apart}::bigint, 1001, s, s, 'USER', 'hello'`
   await fill(`insert into channels (id, kind, created_at, first_seq, last_seq, last_change, last_id)
     select c, 'GROUP', now(), 1, 2, 2, ${idOf(2)} from ${all}
     union all select ${large}, 'PUBLIC', now(), 1, ${count}, ${count}, ${idOf(count)}`)
@@ -48,15 +51,15 @@ beforeAll(async () => {
     union all select ${large}, 1000 + u, 'MEMBER', now(), u from generate_series(1, ${count / 2}) u`)
   // Of the large channel every second message is answered, and reacted to by two; one person is mentioned in each.
   await fill(`insert into message_changes (channel_id, message_id, change, kind, reply_count)
-    select ${large}, ${low}::bigint + s * 1000::bigint, s, 'CREATED', 1 from generate_series(1, ${count}, 2) s`)
+    select ${large}, ${low}::bigint + s * ${apart}::bigint, s, 'CREATED', 1 from generate_series(1, ${count}, 2) s`)
   await fill(`insert into replies (channel_id, root_id, seq, message_id)
-    select ${large}, ${low}::bigint + s * 1000::bigint, s + 1, ${low}::bigint + (s + 1) * 1000::bigint from generate_series(1, ${count - 1}, 2) s`)
+    select ${large}, ${low}::bigint + s * ${apart}::bigint, s + 1, ${low}::bigint + (s + 1) * ${apart}::bigint from generate_series(1, ${count - 1}, 2) s`)
   await fill(`insert into threads (channel_id, message_id, user_id, last_read_seq)
-    select ${large}, ${low}::bigint + s * 1000::bigint, 1001, s from generate_series(1, ${count}, 2) s`)
+    select ${large}, ${low}::bigint + s * ${apart}::bigint, 1001, s from generate_series(1, ${count}, 2) s`)
   await fill(`insert into reactions (channel_id, message_id, emoji, user_id, change)
-    select ${large}, ${low}::bigint + s * 1000::bigint, '👍', 1000 + u, s from generate_series(1, ${count}, 2) s, generate_series(1, 2) u`)
+    select ${large}, ${low}::bigint + s * ${apart}::bigint, '👍', 1000 + u, s from generate_series(1, ${count}, 2) s, generate_series(1, 2) u`)
   await fill(`insert into mentions (channel_id, user_id, seq, message_id)
-    select ${large}, 1001, s, ${low}::bigint + s * 1000::bigint from generate_series(1, ${count}) s`)
+    select ${large}, 1001, s, ${low}::bigint + s * ${apart}::bigint from generate_series(1, ${count}) s`)
   await fill(`update members set last_read_seq = ${count - 10} where channel_id = ${large}`)
   // A word that is said in one of a thousand messages.
   await fill(`update messages set terms = '{7}' where seq % 1000 = 0`)
@@ -105,7 +108,7 @@ ask('a search for a rare word', 600, ({ search }) =>
   search({
     channelIds: [large, ...others.map(({ channelId }) => channelId)],
     messages: count,
-    since: Date.now() - 86_400_000,
+    since: startOf(bucket),
     authorIds: null,
     terms: [7],
     low: '0',
@@ -124,7 +127,7 @@ test.each(asked)('%s of the largest channel looks at no more than %i pages', asy
 test('a page stays what it is when an index has been made anew', async () => {
   const [row] = await database.run<{ name: string }>(
     `select indexrelid::regclass::text as name from pg_index where indisprimary and indrelid = $1::regclass`,
-    [`messages_${new Date().toISOString().slice(0, 7).replace('-', '_')}`],
+    [tableOf(bucket)],
   )
   await database.run(`reindex index concurrently ${row!.name}`, [])
   const looks = await looksOf(database, (recording) => open(recording).pages([span(count - 49, count)]))
