@@ -1,7 +1,7 @@
 import type { Database } from '../../drizzle/connection.ts'
 import { pagesOf } from '../lib/sql.ts'
 import { bucketOf, tableOf } from './bucket-time.ts'
-import { bucketsOf, inRanges, rangesOf, type Span, spanOfIds } from './buckets.ts'
+import { bucketsOf, type Span, spanOfIds } from './buckets.ts'
 import { messageColumns, messageColumnsOfMany, type MessageRow, type RawMessage, toMessageRow } from './rows.ts'
 
 export type { Span } from './buckets.ts'
@@ -46,26 +46,45 @@ export async function readSpanOnReplica(
 }
 
 /** Finds the buckets on one and reads on the other; `reached` is the change that the channel had come to there. */
-async function readOn(
-  primary: Database,
-  reader: Database,
-  { channelId, span, anchor }: SpanRequest,
-): Promise<{ messages: MessageRow[]; reached: number }> {
-  const [buckets] = span.to < span.from ? [[]] : await bucketsOf(primary, [{ channelId, span }])
-  const ranges = rangesOf(buckets!)
-  if (ranges.length === 0) return { messages: [], reached: 0 }
-  const rows = await reader.run<RawMessage & { reached: number }>(
-    `/* page */ select ${messageColumns}, (select c.last_change from channels c where c.id = $1) as reached from (
-       select *, sum(octet_length(content)) over nearest as bytes, row_number() over nearest as place
-       from messages m
-       where channel_id = $1 and seq = any ($2::int[]) and ${inRanges(ranges.length, 4)}
-       window nearest as (order by abs(seq - $3::int), seq)
-     ) m
-     where bytes <= ${maxPageBytes} or place = 1
-     order by seq`,
-    [channelId, seqsOf(span), centreOf(span, anchor), ...ranges.flatMap(({ low, high }) => [low, high])],
-  )
-  return { messages: rows.map(toMessageRow), reached: rows[0]?.reached ?? 0 }
+const readOn = (primary: Database, reader: Database, { channelId, span, anchor }: SpanRequest) =>
+  unlessDropped(async (): Promise<{ messages: MessageRow[]; reached: number }> => {
+    const [buckets] = span.to < span.from ? [[]] : await bucketsOf(primary, [{ channelId, span }])
+    if (buckets!.length === 0) return { messages: [], reached: 0 }
+    const found = inEach(buckets!, (table) => `select * from ${table} where channel_id = $1 and seq = any ($2::int[])`)
+    const rows = await reader.run<RawMessage & { reached: number }>(
+      `/* page */ select ${messageColumns}, (select c.last_change from channels c where c.id = $1) as reached from (
+         select *, sum(octet_length(content)) over nearest as bytes, row_number() over nearest as place
+         from (${found}) found
+         window nearest as (order by abs(seq - $3::int), seq)
+       ) m
+       where bytes <= ${maxPageBytes} or place = 1
+       order by seq`,
+      [channelId, seqsOf(span), centreOf(span, anchor)],
+    )
+    return { messages: rows.map(toMessageRow), reached: rows[0]?.reached ?? 0 }
+  })
+
+/** Months that a statement names one by one. A page that is spread over more looks into all that there are. */
+const maxNamed = 24
+
+/**
+ * One `select` for each of these months, all together. Named, they are all that the planner looks at and locks; and it
+ * has no range of ids, as which the months could be told too, to take for the better way in.
+ */
+const inEach = (buckets: readonly number[], select: (table: string) => string): string =>
+  (buckets.length > maxNamed ? ['messages'] : buckets.map(tableOf)).map(select).join('\nunion all ')
+
+/** What Postgres says of a table that is not there. */
+const undefinedTable = '42P01'
+
+/** Reads once more, from the directory on, where retention has dropped a month in between. */
+async function unlessDropped<T>(read: () => Promise<T>): Promise<T> {
+  try {
+    return await read()
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== undefinedTable) throw error
+    return read()
+  }
 }
 
 /**
@@ -80,36 +99,37 @@ const centreOf = (span: Span, anchor: Anchor) => (anchor === 'start' ? span.from
  * The same for spans of several channels in one statement, as lists of channels need it; one page for each. They share
  * the bytes of one page.
  */
-export async function readSpans(database: Database, requests: readonly SpanRequest[]): Promise<MessageRow[][]> {
-  const buckets = await bucketsOf(database, requests)
-  const ranges = rangesOf([...new Set(buckets.flat())].toSorted((one, other) => one - other))
-  if (ranges.length === 0) return requests.map(() => [])
-  const wanted = requests.flatMap(({ channelId, span, anchor }, place) =>
-    seqsOf(span).map((seq) => ({ channelId, seq, nth: place + 1, distance: Math.abs(seq - centreOf(span, anchor)) })),
-  )
-  const rows = await database.run<RawMessage & { nth: number }>(
-    `/* pages */ select nth::int, ${messageColumnsOfMany} from (
-       select m.*, w.nth,
-              sum(octet_length(m.content)) over nearest as bytes,
-              row_number() over nearest as place
-       from unnest($1::bigint[], $2::int[], $3::int[], $4::int[]) as w (channel_id, seq, nth, distance)
-       join messages m on m.channel_id = w.channel_id and m.seq = w.seq
-       where m.channel_id = any ($1::bigint[]) and ${inRanges(ranges.length, 6)}
-       window nearest as (partition by m.channel_id, w.nth order by w.distance, m.seq)
-     ) m
-     where bytes <= $5::int or place = 1
-     order by nth, seq`,
-    [
-      wanted.map((each) => each.channelId),
-      wanted.map((each) => each.seq),
-      wanted.map((each) => each.nth),
-      wanted.map((each) => each.distance),
-      Math.floor(maxPageBytes / requests.length),
-      ...ranges.flatMap(({ low, high }) => [low, high]),
-    ],
-  )
-  return pagesOf(requests, rows, toMessageRow)
-}
+export const readSpans = (database: Database, requests: readonly SpanRequest[]): Promise<MessageRow[][]> =>
+  unlessDropped(async () => {
+    const buckets = [...new Set((await bucketsOf(database, requests)).flat())].toSorted((one, other) => one - other)
+    if (buckets.length === 0) return requests.map(() => [])
+    const wanted = requests.flatMap(({ channelId, span, anchor }, place) =>
+      seqsOf(span).map((seq) => ({ channelId, seq, nth: place + 1, distance: Math.abs(seq - centreOf(span, anchor)) })),
+    )
+    const found = inEach(
+      buckets,
+      (table) => `select m.*, w.nth, w.distance
+         from unnest($1::bigint[], $2::int[], $3::int[], $4::int[]) as w (channel_id, seq, nth, distance)
+         join ${table} m on m.channel_id = w.channel_id and m.seq = w.seq where m.channel_id = any ($1::bigint[])`,
+    )
+    const rows = await database.run<RawMessage & { nth: number }>(
+      `/* pages */ select nth::int, ${messageColumnsOfMany} from (
+         select *, sum(octet_length(content)) over nearest as bytes, row_number() over nearest as place
+         from (${found}) found
+         window nearest as (partition by channel_id, nth order by distance, seq)
+       ) m
+       where bytes <= $5::int or place = 1
+       order by nth, seq`,
+      [
+        wanted.map((each) => each.channelId),
+        wanted.map((each) => each.seq),
+        wanted.map((each) => each.nth),
+        wanted.map((each) => each.distance),
+        Math.floor(maxPageBytes / requests.length),
+      ],
+    )
+    return pagesOf(requests, rows, toMessageRow)
+  })
 
 /** These messages, in no order; those that do not exist, or not any more, are left out. */
 export async function readMessages(
