@@ -153,7 +153,7 @@ export function createMembersService({ database, store, announce, limits }: Deps
       const rows = await database.run<RawMember>(
         `/* memberships */ select m.* from unnest($1::bigint[], $2::bigint[]) as wanted (channel_id, user_id)
          join members m on m.channel_id = wanted.channel_id and m.user_id = wanted.user_id
-         where m.channel_id = any ($1::bigint[]) and m.left_at is null`,
+         where m.left_at is null`,
         [keys.map((key) => key.channelId), keys.map((key) => key.userId)],
       )
       return rows.map(toMemberRow)

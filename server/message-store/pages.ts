@@ -50,16 +50,16 @@ const readOn = (primary: Database, reader: Database, { channelId, span, anchor }
   unlessDropped(async (): Promise<{ messages: MessageRow[]; reached: number }> => {
     const [buckets] = span.to < span.from ? [[]] : await bucketsOf(primary, [{ channelId, span }])
     if (buckets!.length === 0) return { messages: [], reached: 0 }
-    const found = inEach(buckets!, (table) => `select * from ${table} where channel_id = $1 and seq = any ($2::int[])`)
+    const found = inEach(buckets!, (table) => `select * from ${table} where channel_id = $1 and seq between $2 and $3`)
     const rows = await reader.run<RawMessage & { reached: number }>(
       `/* page */ select ${messageColumns}, (select c.last_change from channels c where c.id = $1) as reached from (
          select *, sum(octet_length(content)) over nearest as bytes, row_number() over nearest as place
          from (${found}) found
-         window nearest as (order by abs(seq - $3::int), seq)
+         window nearest as (order by abs(seq - $4::int), seq)
        ) m
        where bytes <= ${maxPageBytes} or place = 1
        order by seq`,
-      [channelId, seqsOf(span), centreOf(span, anchor)],
+      [channelId, span.from, span.to, centreOf(span, anchor)],
     )
     return { messages: rows.map(toMessageRow), reached: rows[0]?.reached ?? 0 }
   })
@@ -87,10 +87,7 @@ async function unlessDropped<T>(read: () => Promise<T>): Promise<T> {
   }
 }
 
-/**
- * The seqs of a span. They are named one by one: a range of them would look no better to the planner than that of their
- * ids, and leave it to chance which index it takes.
- */
+/** The seqs of a span, one by one: joined to messages, a range of them would not tell the planner which index to take. */
 const seqsOf = ({ from, to }: Span) => Array.from({ length: to - from + 1 }, (_, nth) => from + nth)
 
 const centreOf = (span: Span, anchor: Anchor) => (anchor === 'start' ? span.from : anchor === 'end' ? span.to : anchor)
@@ -110,7 +107,7 @@ export const readSpans = (database: Database, requests: readonly SpanRequest[]):
       buckets,
       (table) => `select m.*, w.nth, w.distance
          from unnest($1::bigint[], $2::int[], $3::int[], $4::int[]) as w (channel_id, seq, nth, distance)
-         join ${table} m on m.channel_id = w.channel_id and m.seq = w.seq where m.channel_id = any ($1::bigint[])`,
+         join ${table} m on m.channel_id = w.channel_id and m.seq = w.seq`,
     )
     const rows = await database.run<RawMessage & { nth: number }>(
       `/* pages */ select nth::int, ${messageColumnsOfMany} from (
@@ -141,7 +138,7 @@ export async function readMessages(
     `/* messages by id */ select ${messageColumnsOfMany}
      from unnest($1::bigint[], $2::bigint[]) as w (channel_id, message_id)
      join messages m on m.channel_id = w.channel_id and m.id = w.message_id
-     where m.channel_id = any ($1::bigint[]) and m.id between $3 and $4 and m.seq >= (
+     where m.id between $3 and $4 and m.seq >= (
        select c.first_seq from channels c where c.id = m.channel_id and c.id = any ($1::bigint[])
      )`,
     [...messageArrays(keys), ...spanOfIds(keys.map((key) => key.messageId))],

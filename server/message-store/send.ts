@@ -3,7 +3,7 @@ import type { Database } from '../../drizzle/connection.ts'
 import { messageTerms } from '../lib/search-terms.ts'
 import { nullIfEmpty } from '../lib/sql.ts'
 import type { Change } from './changes.ts'
-import { readMessages } from './pages.ts'
+import { readMessage } from './pages.ts'
 import { withBucket } from './partitions.ts'
 import { type MessageKind, type MessageRow, type RawMessage, toMessageRow } from './rows.ts'
 
@@ -176,14 +176,14 @@ async function fillRepeated(
     [channelId, hashes.filter((hash) => hash !== null)],
   )
   const known = new Map(rows.map((row) => [row.key_hash, row]))
-  const messages = await readMessages(database, rows.map((row) => ({ channelId, messageId: row.message_id })))
-  const byId = new Map(messages.map((message) => [message.id, message]))
+  const messages = await Promise.all(rows.map((row) => readMessage(database, { channelId, messageId: row.message_id })))
+  const byId = new Map(messages.map((message) => [message?.id, message]))
   sends.forEach((send, place) => {
     if (outcomes[place] !== undefined) return
     const key = known.get(hashes[place]!)
-    const message = key === undefined ? undefined : byId.get(key.message_id)
+    const message = byId.get(key?.message_id) ?? null
     const isSame = key?.body_hash === send.bodyHash
     outcomes[place] =
-      message === undefined ? { outcome: 'expired' } : isSame ? { outcome: 'repeated', message } : { outcome: 'conflict' }
+      message === null ? { outcome: 'expired' } : isSame ? { outcome: 'repeated', message } : { outcome: 'conflict' }
   })
 }
