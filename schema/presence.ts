@@ -1,5 +1,5 @@
 import { badInput } from '../server/errors.ts'
-import { maxWatched, openPresence } from '../server/fanout/streams.ts'
+import { maxWatched, openPresence } from '../server/fanout/presence-stream.ts'
 import { builder, ofViewer } from './builder.ts'
 import { readUserId } from './ids.ts'
 import { whileWatching } from './subscriptions.ts'

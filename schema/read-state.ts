@@ -1,4 +1,4 @@
-import { openReceipts, type ReceiptNews } from '../server/fanout/streams.ts'
+import { openReceipts, type ReceiptNews } from '../server/fanout/signal-streams.ts'
 import { builder } from './builder.ts'
 import { channelPayload } from './channels.ts'
 import { readChannelId } from './ids.ts'

@@ -1,18 +1,27 @@
+import { isPushStream, type PushStream } from '../server/fanout/group.ts'
 import { pullIterator } from '../server/lib/pull-iterator.ts'
 import type { Context } from './context.ts'
 import { requireViewer } from './viewer.ts'
 
 /** A stream whose viewer counts as present for as long as it is open. */
-export function whileWatching<Item>(context: Context, stream: AsyncIterableIterator<Item>): AsyncIterableIterator<Item> {
+export function whileWatching<Item>(
+  context: Context,
+  stream: AsyncIterableIterator<Item> | PushStream<Item>,
+): AsyncIterable<Item> {
   const leave = context.services.presence.connect(requireViewer(context))
+  if (isPushStream(stream)) {
+    stream.atEnd(leave)
+    return stream
+  }
+  const pulled = stream as AsyncIterableIterator<Item>
   return pullIterator(
     async () => {
-      const next = await stream.next()
+      const next = await pulled.next()
       return next.done === true ? undefined : next.value
     },
     () => {
       leave()
-      void stream.return?.()
+      void pulled.return?.()
     },
   )
 }

@@ -1,4 +1,4 @@
-import { openTyping, type TypingNews } from '../server/fanout/streams.ts'
+import { openTyping, type TypingNews } from '../server/fanout/signal-streams.ts'
 import { builder } from './builder.ts'
 import { readChannelId } from './ids.ts'
 import { whileWatching } from './subscriptions.ts'

@@ -8,9 +8,12 @@ import { createMemoryBus } from './event-bus/memory-bus.ts'
 import { createRedisBus } from './event-bus/redis-bus.ts'
 import { accountSource } from './fanout/account-source.ts'
 import { createAnnouncer } from './fanout/announcer.ts'
+import { createAudiences } from './fanout/audience.ts'
 import { channelSource } from './fanout/channel-source.ts'
 import { createFeeds } from './fanout/feed.ts'
+import { createGathering } from './fanout/gathering.ts'
 import type { StreamDeps } from './fanout/streams.ts'
+import { nextFrames } from './http/frames.ts'
 import { createAccessTokens, createExternalTokens } from './lib/access-tokens.ts'
 import { startEmbeddedPostgres } from './lib/embedded-postgres.ts'
 import { loadSecrets } from './lib/secrets.ts'
@@ -184,11 +187,20 @@ export async function createApp(
   }
   const channels = channelSource(messageStore)
   const accounts = accountSource(database)
+  const channelFeeds = createFeeds({ source: channels, ...watched })
+  const gathering = createGathering()
   const streams: StreamDeps = {
     database,
     bus,
-    channels: { source: channels, feeds: createFeeds({ source: channels, ...watched }) },
+    channels: { source: channels, feeds: channelFeeds },
     accounts: { source: accounts, feeds: createFeeds({ source: accounts, ...watched }) },
+    gathering,
+    audiences: createAudiences({
+      feeds: channelFeeds,
+      gathering,
+      frames: nextFrames,
+      onDelivered: (deliveries) => metrics.eventsDelivered.inc(deliveries),
+    }),
   }
 
   return {

@@ -4,6 +4,7 @@ import type { Context } from '../schema/context.ts'
 import { createLoaders, createViewerLoaders, type Loaders } from '../schema/loaders.ts'
 import type { App } from './app.ts'
 import type { Config } from './config.ts'
+import type { EventArgs } from './http/caller.ts'
 import { defaultPageSize, maxPageSize } from './domain/history.ts'
 import { topics } from './fanout/topics.ts'
 import { defaultLimits } from './http/limits.ts'
@@ -12,16 +13,25 @@ import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { explainListenFailure } from './start-error.ts'
 
+/** What an answer for everybody is made without. A field that asks all the same has to be marked, and fails until then. */
+const nobody = new Proxy({} as never, {
+  get() {
+    throw new Error('This field looks at the viewer, and is not marked as one that does')
+  },
+})
+const forEverybody = { viewer: nobody, own: nobody }
+
 /** Serves an app's schema by HTTP and WebSocket. Throws a StartError where it cannot listen. */
 export async function serveApp(app: App, { config, log, metrics }: { config: Config; log: Log; metrics: Metrics }): Promise<HttpServer> {
   const { services, streams } = app
 
   /** Whoever is told of an event shares what was loaded for it, as far as it is the same for everybody. */
   const sharedLoaders = new WeakMap<object, Loaders>()
-  function loadersFor(event: unknown): Loaders {
-    if (typeof event !== 'object' || event === null) return createLoaders(services)
-    // An inbox wraps for each reader what all of them are told of.
-    const shared = 'change' in event && typeof event.change === 'object' && event.change !== null ? event.change : event
+  function loadersFor(event: EventArgs | undefined): Loaders {
+    const [first] = event?.round ?? []
+    if (typeof first !== 'object' || first === null) return createLoaders(services)
+    // An inbox wraps what a channel's own stream tells as it is.
+    const shared = 'change' in first && typeof first.change === 'object' && first.change !== null ? first.change : first
     const known = sharedLoaders.get(shared) ?? createLoaders(services)
     sharedLoaders.set(shared, known)
     return known
@@ -44,15 +54,15 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
     },
     log,
     authenticate: services.sessions.authenticate,
+    gathering: streams.gathering,
     createContext: ({ viewer, event, startCookieSession, endCookieSession }): Context => ({
-      viewer,
       services,
       streams,
       loaders: loadersFor(event),
-      own: createViewerLoaders(services, viewer),
       spend: createBudget(),
       startCookieSession,
       endCookieSession,
+      ...(event?.isShared === true ? forEverybody : { viewer, own: createViewerLoaders(services, viewer) }),
     }),
     ready: app.ready,
     metrics: config.metrics ? metrics.render : null,

@@ -25,7 +25,7 @@ export type Attached = {
   detach(): void
 }
 
-type Listener<T> = (changes: T[] | 'lost') => void
+export type Listener<T> = (changes: T[] | 'lost') => void
 
 export type Feeds<T extends Item> = {
   /**
@@ -35,6 +35,8 @@ export type Feeds<T extends Item> = {
    * asked.
    */
   attach(id: string, listener: Listener<T>): Promise<Attached | null>
+  /** The same at once, where somebody is attached already; null where nobody is. */
+  listen(id: string, listener: Listener<T>): Attached | null
   /** How many streams are watched. */
   size(): number
   close(): void
@@ -47,6 +49,7 @@ type Feed<T> = {
   listeners: Set<Listener<T>>
   /** Resolves once the position is known; false where there is no such stream. */
   ready: Promise<boolean>
+  isOpen: boolean
   unsubscribe: () => void
   /** The newest change this replica has heard of since it last asked the store; beyond `position`, some are missing. */
   heard: number
@@ -143,6 +146,7 @@ export function createFeeds<T extends Item>(options: {
       position: { change: 0, seq: 0 },
       listeners: new Set(),
       ready: Promise.resolve(false),
+      isOpen: false,
       unsubscribe: () => {},
       heard: 0,
       // Until the head is known nothing can be told to be the next change.
@@ -155,6 +159,7 @@ export function createFeeds<T extends Item>(options: {
       feed.reading = false
       if (head === undefined) return false
       feed.position = { change: head.change, seq: head.seq }
+      feed.isOpen = true
       if (feed.heard > head.change) void readMissed(feed)
       return true
     })()
@@ -192,25 +197,36 @@ export function createFeeds<T extends Item>(options: {
   timer.unref()
   bus.onGap(compare)
 
+  /** Adds a listener to a feed, by a function of its own: the same may listen twice. */
+  function join(feed: Feed<T>, listener: Listener<T>): Attached {
+    const own: Listener<T> = (changes) => listener(changes)
+    feed.listeners.add(own)
+    return {
+      position: () => feed.position,
+      lookFor: (change) => lookFor(feed, change),
+      detach() {
+        feed.listeners.delete(own)
+        leave(feed)
+      },
+    }
+  }
+
   return {
     async attach(id, listener) {
       const feed = feeds.get(id) ?? open(id)
-      const own: Listener<T> = (changes) => listener(changes)
-      feed.listeners.add(own)
-      const detach = () => {
-        feed.listeners.delete(own)
-        leave(feed)
-      }
+      const attached = join(feed, listener)
       try {
-        if (await feed.ready) {
-          return { position: () => feed.position, lookFor: (change) => lookFor(feed, change), detach }
-        }
+        if (await feed.ready) return attached
       } catch (error) {
-        detach()
+        attached.detach()
         throw error
       }
-      detach()
+      attached.detach()
       return null
+    },
+    listen(id, listener) {
+      const feed = feeds.get(id)
+      return feed?.isOpen === true ? join(feed, listener) : null
     },
     size: () => feeds.size,
     close() {

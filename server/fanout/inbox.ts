@@ -1,14 +1,17 @@
 import { and, eq, isNull } from 'drizzle-orm'
 import { members } from '../../drizzle/tables/index.ts'
 import { badInput } from '../errors.ts'
-import { createBell, pullIterator } from '../lib/pull-iterator.ts'
 import type { Change, Position } from '../message-store/changes.ts'
 import type { MemberRow } from '../message-store/rows.ts'
 import type { AccountItem } from './account-source.ts'
+import type { Telling } from './audience.ts'
 import { decodeCursor } from './cursor.ts'
 import type { Feeds } from './feed.ts'
+import type { PushStream } from './group.ts'
+import { type Follower, Leg } from './leg.ts'
 import { patiently } from './patience.ts'
-import { openReader, type Reader } from './reader.ts'
+import { Pump } from './pump.ts'
+import { openReader } from './reader.ts'
 import { createRoom } from './room.ts'
 import type { Item, Source } from './source.ts'
 import { dismisses } from './channel-source.ts'
@@ -39,27 +42,38 @@ export async function openInbox(
   deps: StreamDeps,
   viewerId: string,
   after: readonly string[],
-): Promise<AsyncIterableIterator<InboxItem>> {
+): Promise<PushStream<InboxItem>> {
   const held = readCursors(after, viewerId)
-  const bell = createBell()
+  const pump = new Pump<InboxItem>()
   const room = createRoom()
   /** Streams that may have something to tell. */
   const ready = new Set<string>()
-  const readers = new Map<string, Reader<Change>>()
+  const legs = new Map<string, Leg>()
   /** The channel whose page is being told. It goes first: an inbox holds one page, and not one for each channel. */
   let onPage: string | null = null
   /** Told next, before anything is read. */
   const told: InboxItem[] = []
   let synced = false
-  let closed = false
-  const isClosed = () => closed
+  const isClosed = () => pump.isClosed
 
   function listen<T extends Item>(stream: { source: Source<T>; feeds: Feeds<T> }, id: string, key: string) {
     const onReady = () => {
       ready.add(key)
-      bell.ring()
+      pump.wake()
     }
     return openReader({ ...stream, id, userId: viewerId, room, onReady })
+  }
+
+  const follower: Follower = {
+    userId: viewerId,
+    audiences: deps.audiences,
+    telling: inboxTelling,
+    subscriber: null,
+    reopen: (channelId) => listen(deps.channels, channelId, channelId),
+    onUnseated(channelId) {
+      ready.add(channelId)
+      pump.wake()
+    },
   }
 
   const account = await listen(deps.accounts, viewerId, accountKey)
@@ -67,24 +81,24 @@ export async function openInbox(
   ready.add(accountKey)
 
   const close = () => {
-    closed = true
     account.close()
-    for (const reader of readers.values()) reader.close()
-    readers.clear()
+    for (const leg of legs.values()) leg.close()
+    legs.clear()
   }
 
-  /** Listens to a channel. The reader must be told where to begin. */
-  async function follow(channelId: string): Promise<Reader<Change> | null> {
+  /** Listens to a channel. The leg must be told where to begin. */
+  async function follow(channelId: string): Promise<Leg | null> {
     const reader = await listen(deps.channels, channelId, channelId)
     if (reader === null) return null
-    readers.set(channelId, reader)
-    if (closed) close()
-    return reader
+    const leg = new Leg(follower, channelId, reader)
+    legs.set(channelId, leg)
+    if (isClosed()) close()
+    return leg
   }
 
   function forget(channelId: string) {
-    readers.get(channelId)?.close()
-    readers.delete(channelId)
+    legs.get(channelId)?.close()
+    legs.delete(channelId)
     if (onPage === channelId) onPage = null
   }
 
@@ -111,23 +125,23 @@ export async function openInbox(
 
   /** Follows what the viewer has joined since it was last looked at, from where they joined. */
   async function followAgain(channelId: string): Promise<void> {
-    if (readers.has(channelId)) return
-    const reader = await follow(channelId)
+    if (legs.has(channelId)) return
+    const leg = await follow(channelId)
     const [member] = await membershipAtRest(channelId).catch((error: unknown) => {
       forget(channelId)
       throw error
     })
     if (member === undefined) forget(channelId)
-    else reader?.begin({ change: member.joinedChange, seq: member.joinedSeq })
+    else leg?.begin({ change: member.joinedChange, seq: member.joinedSeq })
     ready.add(channelId)
   }
 
   async function stepChannel(channelId: string): Promise<InboxItem | null> {
-    const reader = readers.get(channelId)
-    if (reader === undefined) return null
-    const position = reader.position()
-    const step = await patiently(reader.step, isClosed)
-    onPage = reader.isOnPage() ? channelId : null
+    const leg = legs.get(channelId)
+    if (leg === undefined) return null
+    const position = leg.standsAt()
+    const step = await patiently(() => leg.step(), isClosed)
+    onPage = leg.isOnPage() ? channelId : null
     if (step === 'nothing') return null
     ready.add(channelId)
     if (step === 'forbidden' || dismisses(step.change, viewerId)) {
@@ -137,10 +151,10 @@ export async function openInbox(
       return null
     }
     const { change, missed } = step
-    const item: InboxItem = { type: 'change', change }
-    if (change.type !== 'message' || change.message.authorId !== viewerId) return item
+    const item = itemOf(change)
     // Of what was missed it is not known which of one's own messages are new to the device; telling it again is right.
-    if (change.kind !== 'CREATED' && !missed) return item
+    const own = change.type === 'message' && (change.kind === 'CREATED' || missed) ? change.message.authorId : null
+    if (own !== viewerId) return item
     // Before the message, with the cursor before it: whoever is cut off between the two is told of both again.
     told.push(item)
     return { type: 'ownRead', channelId, userId: viewerId, position }
@@ -166,7 +180,7 @@ export async function openInbox(
     for (let start = 0; start < before.length; start += openedAtOnce) {
       await Promise.all(before.slice(start, start + openedAtOnce).map((member) => follow(member.channelId)))
     }
-    const heads = await deps.channels.source.heads([...readers.keys()])
+    const heads = await deps.channels.source.heads([...legs.keys()])
     // Whoever was put out while the readers opened is out by now; whoever is put out later, the readers see to go.
     const own = new Map((await ownMemberships()).map((member) => [member.channelId, member]))
     for (const head of heads) {
@@ -181,9 +195,11 @@ export async function openInbox(
       const joined = { change: member.joinedChange, seq: member.joinedSeq }
       const from = position.change < joined.change ? joined : position
       if (cursor !== undefined) checkCursorIsGood(cursor, head, cursor.field, from)
-      readers.get(head.id)!.begin(from)
+      legs.get(head.id)!.begin(from)
       ready.add(head.id)
     }
+    // An inbox stays open for days, and never looks at them again.
+    held.channels.clear()
   }
 
   try {
@@ -193,25 +209,51 @@ export async function openInbox(
     throw error
   }
 
-  return pullIterator(async () => {
-    for (;;) {
-      const next = told.shift()
-      if (next !== undefined) return next
-      const key = onPage ?? ready.values().next().value
-      if (key === undefined) {
-        if (!synced) {
+  pump.steps = {
+    async next() {
+      for (;;) {
+        const next = told.shift()
+        if (next !== undefined) return next
+        const key = onPage ?? ready.values().next().value
+        if (key === undefined) {
+          if (synced) return null
           synced = true
           return { type: 'synced', userId: viewerId, position: account.position() }
         }
-        await bell.wait()
-        continue
+        // To the end of the line, so that a busy channel does not keep the others from being heard.
+        ready.delete(key)
+        const item = key === accountKey ? await stepAccount() : await stepChannel(key)
+        if (item !== null) return item
       }
-      // To the end of the line, so that a busy channel does not keep the others from being heard.
-      ready.delete(key)
-      const item = key === accountKey ? await stepAccount() : await stepChannel(key)
-      if (item !== null) return item
-    }
-  }, close)
+    },
+    isAtHand: () => told.length > 0 || onPage !== null,
+    goLive(subscriber) {
+      follower.subscriber = subscriber
+    },
+    close,
+  }
+  return pump
+}
+
+/** The item of each change, the same for all inboxes. */
+const items = new WeakMap<Change, InboxItem>()
+
+function itemOf(change: Change): InboxItem {
+  const known = items.get(change)
+  if (known !== undefined) return known
+  const item: InboxItem = { type: 'change', change }
+  items.set(change, item)
+  return item
+}
+
+const inboxTelling: Telling = {
+  itemOf,
+  forOne(change) {
+    if (change.type !== 'message' || change.kind !== 'CREATED') return null
+    const { channelId, message } = change
+    const position = { change: change.change - 1, seq: change.seq - 1 }
+    return { userId: message.authorId, item: { type: 'ownRead', channelId, userId: message.authorId, position } }
+  },
 }
 
 /** A position that a client holds, and where in the input it stands. */

@@ -1,20 +1,21 @@
 import type { Database } from '../../drizzle/connection.ts'
 import { accessChannel } from '../domain/access.ts'
-import type { Signal } from '../domain/announcer.ts'
 import { badInput, cursorExpired, forbidden, notFound } from '../errors.ts'
-import type { Presence } from '../domain/presence.ts'
 import type { EventBus } from '../event-bus/event-bus.ts'
-import { createBell, pullIterator } from '../lib/pull-iterator.ts'
 import type { Change, Position } from '../message-store/changes.ts'
 import type { AccountItem } from './account-source.ts'
+import type { Audiences, Telling } from './audience.ts'
 import { dismisses } from './channel-source.ts'
 import { type Cursor, decodeCursor } from './cursor.ts'
 import type { Feeds } from './feed.ts'
+import type { Gathering } from './gathering.ts'
+import type { PushStream } from './group.ts'
+import { type Follower, Leg } from './leg.ts'
 import { patiently } from './patience.ts'
+import { Pump } from './pump.ts'
 import { openReader } from './reader.ts'
 import { createRoom } from './room.ts'
 import type { Source } from './source.ts'
-import { topics } from './topics.ts'
 
 /** What streams are opened with. */
 export type StreamDeps = {
@@ -22,17 +23,11 @@ export type StreamDeps = {
   bus: EventBus
   channels: { source: Source<Change>; feeds: Feeds<Change> }
   accounts: { source: Source<AccountItem>; feeds: Feeds<AccountItem> }
+  audiences: Audiences
+  gathering: Gathering
 }
 
-/** Somebody typing is shown for this long after they were last heard of. Milliseconds. */
-const typingExpiryMs = 6_000
-
-/** People whose presence one stream may watch. */
-export const maxWatched = 500
-
 export type MessageChange = Extract<Change, { type: 'message' }>
-export type TypingNews = { userId: string; typing: boolean }
-export type ReceiptNews = { userId: string; lastReadSeq: number }
 
 export const removed = () => forbidden('You are not a member of this channel.')
 
@@ -65,20 +60,16 @@ export function checkCursorIsGood(
  * member any more.
  */
 export async function openMessages(
-  { database, channels }: StreamDeps,
+  { database, channels, audiences }: StreamDeps,
   viewerId: string,
   channelId: string,
   after: string | null,
-): Promise<AsyncIterableIterator<MessageChange>> {
+): Promise<PushStream<MessageChange>> {
   const held = after === null ? null : checkCursor(after, 'channel', channelId, 'after')
-  const bell = createBell()
-  const reader = await openReader({
-    ...channels,
-    id: channelId,
-    userId: viewerId,
-    room: createRoom(),
-    onReady: bell.ring,
-  })
+  const pump = new Pump<MessageChange>()
+  const open = (id: string) =>
+    openReader({ ...channels, id, userId: viewerId, room: createRoom(), onReady: () => pump.wake() })
+  const reader = await open(channelId)
   if (reader === null) throw notFound('channel', 'channelId')
   const mayRead = () => accessChannel(database.orm, viewerId, channelId, 'read')
   try {
@@ -91,176 +82,36 @@ export async function openMessages(
     reader.close()
     throw error
   }
-  let closed = false
-  const isClosed = () => closed
-  return pullIterator(
-    async () => {
+  const follower: Follower = {
+    userId: viewerId,
+    audiences,
+    telling: messagesTelling,
+    subscriber: null,
+    reopen: open,
+    onUnseated: () => pump.wake(),
+  }
+  const leg = new Leg(follower, channelId, reader)
+  const isClosed = () => pump.isClosed
+  const step = () => leg.step()
+  pump.steps = {
+    async next() {
       for (;;) {
-        const step = await patiently(reader.step, isClosed)
-        if (step === 'forbidden') throw removed()
-        if (step === 'nothing') await bell.wait()
+        const taken = await patiently(step, isClosed)
+        if (taken === 'forbidden') throw removed()
+        if (taken === 'nothing') return null
         // Who was put out may be back by now, and then only hears of it late.
-        else if (dismisses(step.change, viewerId)) await patiently(mayRead, isClosed)
-        else if (step.change.type === 'message') return step.change
+        if (dismisses(taken.change, viewerId)) await patiently(mayRead, isClosed)
+        else if (taken.change.type === 'message') return taken.change
       }
     },
-    () => {
-      closed = true
-      reader.close()
+    isAtHand: () => leg.isOnPage(),
+    goLive(subscriber) {
+      follower.subscriber = subscriber
     },
-  )
-}
-
-/** News that waits to be told, and the change of the channel that it came after. */
-type Waiting<News> = Map<string, { news: News; change: number }>
-
-/**
- * Signals of one channel for one member, each user's latest of a kind; ends with FORBIDDEN as the messages do. `hear`
- * puts into `waiting` what there is to tell of a signal.
- */
-async function openSignals<News>(
-  { database, bus, channels }: StreamDeps,
-  viewerId: string,
-  channelId: string,
-  hear: (signal: Signal, waiting: Waiting<News>, ring: () => void) => void,
-  stop: () => void = () => {},
-): Promise<AsyncIterableIterator<News>> {
-  const bell = createBell()
-  // Who reads slowly gets what is true by then: memory is bounded by the number of people, not of signals.
-  const waiting: Waiting<News> = new Map()
-  const mayRead = () => accessChannel(database.orm, viewerId, channelId, 'read')
-  let wasDismissed = false
-  let closed = false
-  const attached = await channels.feeds.attach(channelId, (changes) => {
-    wasDismissed ||= changes === 'lost' || changes.some((change) => dismisses(change, viewerId))
-    bell.ring()
-  })
-  if (attached === null) throw notFound('channel', 'channelId')
-  let unsubscribe = () => {}
-  const close = () => {
-    closed = true
-    attached.detach()
-    unsubscribe()
-    stop()
+    close: () => leg.close(),
   }
-  try {
-    unsubscribe = await bus.subscribe(topics.signals(channelId), (payload) => {
-      hear(JSON.parse(payload) as Signal, waiting, bell.ring)
-    })
-    await mayRead()
-  } catch (error) {
-    close()
-    throw error
-  }
-
-  function next(): News | undefined {
-    for (const [userId, { news, change }] of waiting) {
-      // Until the channel's changes have come so far, the viewer may have been put out before this.
-      if (change > attached!.position().change) attached!.lookFor(change)
-      else if (waiting.delete(userId)) return news
-    }
-    return undefined
-  }
-
-  return pullIterator(async () => {
-    for (;;) {
-      while (wasDismissed) {
-        wasDismissed = false
-        waiting.clear()
-        // They may be back by now.
-        await patiently(mayRead, () => closed)
-      }
-      const news = next()
-      if (news !== undefined) return news
-      await bell.wait()
-    }
-  }, close)
+  return pump
 }
 
-/** Who begins and stops typing in a channel, but for the viewer. Who is not heard of again has stopped. */
-export function openTyping(deps: StreamDeps, viewerId: string, channelId: string) {
-  const expiries = new Map<string, NodeJS.Timeout>()
-  return openSignals<TypingNews>(
-    deps,
-    viewerId,
-    channelId,
-    (signal, waiting, ring) => {
-      if (signal.type !== 'typing' || signal.userId === viewerId) return
-      const { userId, change } = signal
-      const tell = (typing: boolean) => {
-        waiting.set(userId, { news: { userId, typing }, change })
-        ring()
-      }
-      const known = expiries.get(userId)
-      clearTimeout(known)
-      expiries.delete(userId)
-      if (signal.typing) {
-        const expire = () => {
-          expiries.delete(userId)
-          tell(false)
-        }
-        expiries.set(userId, setTimeout(expire, typingExpiryMs).unref())
-      }
-      // Being heard of again is no news, nor is stopping without having begun.
-      if (signal.typing !== (known !== undefined)) tell(signal.typing)
-    },
-    () => {
-      for (const timer of expiries.values()) clearTimeout(timer)
-    },
-  )
-}
-
-/** How far the others have read. */
-export const openReceipts = (deps: StreamDeps, viewerId: string, channelId: string) =>
-  openSignals<ReceiptNews>(deps, viewerId, channelId, (signal, waiting, ring) => {
-    if (signal.type !== 'read') return
-    const { userId, lastReadSeq, change } = signal
-    waiting.set(userId, { news: { userId, lastReadSeq }, change })
-    ring()
-  })
-
-/** Whose presence has moved: each of these users once at first, then whenever it does. */
-export async function openPresence(
-  { bus }: StreamDeps,
-  userIds: readonly string[],
-  find: (userIds: readonly string[]) => Promise<Map<string, Presence>>,
-): Promise<AsyncIterableIterator<string>> {
-  const watched = new Set(userIds)
-  if (watched.size > maxWatched) throw badInput(`At most ${maxWatched} people at once.`, 'userIds')
-  const bell = createBell()
-  const waiting = new Set(watched)
-  const subscriptions = await Promise.all(
-    [...watched].map((userId) =>
-      bus.subscribe(topics.presence(userId), () => {
-        waiting.add(userId)
-        bell.ring()
-      }),
-    ),
-  )
-  /** What was told of each last. */
-  const told = new Map<string, string>()
-  let closed = false
-  const isClosed = () => closed
-  return pullIterator(
-    async () => {
-      for (;;) {
-        const [userId] = waiting
-        if (userId === undefined) {
-          await bell.wait()
-          continue
-        }
-        waiting.delete(userId)
-        const seen = (await patiently(() => find([userId]), isClosed)).get(userId)!
-        const news = JSON.stringify([seen.status, seen.statusText])
-        // Who may not see how somebody comes and goes must not be able to tell it from when they are told nothing new.
-        if (told.get(userId) === news) continue
-        told.set(userId, news)
-        return userId
-      }
-    },
-    () => {
-      closed = true
-      subscriptions.forEach((unsubscribe) => unsubscribe())
-    },
-  )
-}
+/** A channel's messages are told as they are. */
+const messagesTelling: Telling = { itemOf: (change) => (change.type === 'message' ? change : null) }

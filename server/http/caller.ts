@@ -10,11 +10,24 @@ export type Caller = {
   userAgent: string | null
 }
 
+/** An event that a context is for. */
+export type EventArgs = {
+  /** What the subscription's source gave. */
+  item: unknown
+  /** All that are answered together with it, itself included: what they need may be loaded together. */
+  round: readonly unknown[]
+  /**
+   * Whether the answer goes to all who ask the same, whoever they are. Then the context must refuse to say who asks:
+   * what depends on it is marked where it is defined, and grouped by viewer.
+   */
+  isShared: boolean
+}
+
 /** What a GraphQL context is made of. */
 export type ContextArgs = Caller & {
   viewer: Viewer | null
-  /** What the subscription's source gave, where the context is for one event of it. */
-  event?: unknown
+  /** Where the context is for an event. */
+  event?: EventArgs
   /** Signs the browser tab in. Does nothing but for requests of the server's own GraphiQL page. */
   startCookieSession(token: string, expiresAt: Date): void
   /** Signs it out again; does nothing elsewhere, too. */
@@ -23,6 +36,9 @@ export type ContextArgs = Caller & {
 
 /** Makes a GraphQL context: one for each request, and one for each event of a subscription. */
 export type CreateContext = (args: ContextArgs) => object | Promise<object>
+
+/** Who an event is told to: many, as it may be. */
+export const nobodyInParticular: Caller = { requestId: 'event', ip: 'unknown', userAgent: null }
 
 /** The cookie functions where there is no cookie to set. */
 export const withoutCookies = { startCookieSession() {}, endCookieSession() {} }

@@ -1,7 +1,8 @@
+import type { Duplex } from 'node:stream'
 import type { WebSocket } from 'ws'
 import type { Viewer } from '../viewer.ts'
 import type { Caller } from './caller.ts'
-import type { Operation } from './operations.ts'
+import type { SocketOperation } from './socket-operation.ts'
 
 /**
  * Why the server closes a socket. graphql-ws clients connect again by themselves after each of these; after most
@@ -11,34 +12,43 @@ export const closings = {
   draining: [1012, 'Service restart'],
   overload: [1013, 'Try again later'],
   tooManySockets: [1013, 'Too many sockets for one user'],
+  stalled: [1013, 'Reads too slowly'],
   refused: [4403, 'Forbidden'],
   expired: [4403, 'Token expired'],
   sessionEnded: [4403, 'Session ended'],
+  silent: [4408, 'Connection initialisation timeout'],
   idle: [4408, 'Nobody signed in'],
 } as const satisfies Record<string, readonly [code: number, reason: string]>
-
-/** An operation under way on a socket. */
-export type SocketOperation = {
-  viewer: Viewer | null
-  /** Null until its document is understood. */
-  operation: Operation | null
-}
 
 /** An open socket and all that is kept for it. The request that opened it is let go of: it is several KB. */
 export type Connection = Caller & {
   readonly socket: WebSocket
+  /** What the socket is written to underneath, for frames that are made already. */
+  readonly transport: Duplex
   viewer: Viewer | null
   /** The session cookie of the server's own page, until `connection_init` has been answered. */
   cookie: string | null
-  readonly operations: Set<SocketOperation>
+  /** How far the protocol has come: nothing heard, `connection_init` being looked at, acknowledged. */
+  phase: 'new' | 'greeting' | 'ready'
+  /** In no order; there are few. */
+  readonly operations: SocketOperation[]
   /** Operations so far, to give each a request id of its own. */
   started: number
+  /** Frames that leave in the next round. */
+  outgoing: readonly Buffer[]
+  /** Since when more than a little is unsent; 0 while it is not. By `performance.now()`. */
+  stalledSince: number
+  openedAt: number
   /** When it is pinged next, and whether it has shown life since the last time; by `performance.now()`. */
   pingAt: number
   alive: boolean
   /** When it last did something, for sockets of nobody. */
   usedAt: number
 }
+
+/** The operation of this id, if it is under way. */
+export const findOperation = ({ operations }: Connection, id: string): SocketOperation | undefined =>
+  operations.find((operation) => operation.id === id)
 
 /** When the first of a connection's tokens ends; `Infinity` if none does. */
 export function expiryOf(connection: Connection): number {
@@ -52,12 +62,8 @@ export function expiryOf(connection: Connection): number {
 /** Whether a connection, or an operation on it, is of a viewer that `match` picks. */
 export function belongsTo(connection: Connection, match: (viewer: Viewer) => boolean): boolean {
   if (connection.viewer && match(connection.viewer)) return true
-  for (const { viewer } of connection.operations) if (viewer && match(viewer)) return true
-  return false
+  return connection.operations.some(({ viewer }) => viewer !== null && match(viewer))
 }
 
 /** Whether an answer that the client waits for is still being made. */
-export function isAnswering(connection: Connection): boolean {
-  for (const { operation } of connection.operations) if (operation?.type !== 'subscription') return true
-  return false
-}
+export const isAnswering = ({ operations }: Connection): boolean => operations.some((operation) => !operation.isSubscription)

@@ -1,8 +1,9 @@
 import { MaruError } from '../errors.ts'
 import type { Viewer } from '../viewer.ts'
 import { belongsTo, closings, expiryOf, isAnswering } from './connection.ts'
-import type { Connection, SocketOperation } from './connection.ts'
+import type { Connection } from './connection.ts'
 import type { HttpLimits } from './limits.ts'
+import type { SocketOperation } from './socket-operation.ts'
 
 /** How far apart sockets are closed when the server drains. */
 const waveIntervalMs = 50
@@ -14,7 +15,7 @@ export type Connections = {
   /** Counts a socket for its user; false if the user has too many. */
   claimSocket(connection: Connection, viewer: Viewer): boolean
   /** Counts an operation for its socket; throws RATE_LIMITED if there are too many. */
-  beginOperation(connection: Connection): SocketOperation
+  beginOperation(connection: Connection, running: SocketOperation): void
   /** Counts it for its user too, once that is known. */
   claimOperation(connection: Connection, running: SocketOperation, viewer: Viewer): void
   /** Forgets an operation; that it was forgotten before does not matter. */
@@ -22,6 +23,8 @@ export type Connections = {
   closeSessions(match: (viewer: Viewer) => boolean, code?: number): void
   /** Closes all sockets, a few at a time, each when its answers are out; after `graceMs` all that are left at once. */
   drain(graceMs: number): Promise<void>
+  /** What all of them have to send, in bytes, and how many are stalled. */
+  unsent(): { bytes: number; stalled: number }
 }
 
 /** The registry, and the one timer that all sockets share. */
@@ -34,11 +37,12 @@ export function createConnections(limits: HttpLimits): Connections {
     // Tokens end by the clock on the wall; what is measured must not stop because that clock was put back.
     const [today, now] = [Date.now(), performance.now()]
     for (const connection of open) {
-      if (expiryOf(connection) <= today) connection.socket.close(...closings.expired)
+      const { socket, phase, stalledSince } = connection
+      if (expiryOf(connection) <= today) socket.close(...closings.expired)
       else if (connection.pingAt <= now) ping(connection, now)
-      if (!connection.viewer && connection.operations.size === 0 && connection.usedAt + limits.anonymousIdleMs <= now) {
-        connection.socket.close(...closings.idle)
-      }
+      if (stalledSince !== 0 && stalledSince + limits.stalledMs <= now) giveUp(connection)
+      if (phase === 'new' && connection.openedAt + limits.connectionInitTimeoutMs <= now) socket.close(...closings.silent)
+      else if (isIdle(connection) && connection.usedAt + limits.anonymousIdleMs <= now) socket.close(...closings.idle)
     }
   }, limits.sweepIntervalMs)
   sweep.unref()
@@ -48,6 +52,15 @@ export function createConnections(limits: HttpLimits): Connections {
     connection.alive = false
     connection.pingAt = now + limits.pingIntervalMs
     connection.socket.ping()
+  }
+
+  const isIdle = ({ viewer, operations }: Connection) => viewer === null && operations.length === 0
+
+  /** The close goes behind all that is unsent: who begins to read again learns why, and who does not is cut off. */
+  function giveUp({ socket }: Connection): void {
+    if (socket.readyState !== socket.OPEN) return
+    socket.close(...closings.stalled)
+    setTimeout(() => socket.terminate(), limits.sweepIntervalMs).unref()
   }
 
   function release(running: SocketOperation): void {
@@ -62,8 +75,6 @@ export function createConnections(limits: HttpLimits): Connections {
     remove(connection) {
       if (!open.delete(connection)) return
       if (connection.viewer) count(socketsOf, connection.viewer.userId, -1)
-      for (const running of connection.operations) release(running)
-      connection.operations.clear()
     },
 
     claimSocket(connection, viewer) {
@@ -74,23 +85,23 @@ export function createConnections(limits: HttpLimits): Connections {
       return true
     },
 
-    beginOperation(connection) {
-      if (connection.operations.size >= limits.operationsPerSocket) throw tooMany('on this socket')
-      const running: SocketOperation = { viewer: null, operation: null }
-      connection.operations.add(running)
+    beginOperation(connection, running) {
+      if (connection.operations.length >= limits.operationsPerSocket) throw tooMany('on this socket')
+      connection.operations.push(running)
       connection.usedAt = performance.now()
-      return running
     },
 
     claimOperation(connection, running, viewer) {
       if ((operationsOf.get(viewer.userId) ?? 0) >= limits.operationsPerUser) throw tooMany('of this user')
       running.viewer = viewer
       // The socket may have closed while the token was checked, and its operations been forgotten.
-      if (connection.operations.has(running)) count(operationsOf, viewer.userId, 1)
+      if (!running.isOver) count(operationsOf, viewer.userId, 1)
     },
 
     endOperation(connection, running) {
-      if (!connection.operations.delete(running)) return
+      const place = connection.operations.indexOf(running)
+      if (place === -1) return
+      connection.operations.splice(place, 1)
       connection.usedAt = performance.now()
       release(running)
     },
@@ -120,6 +131,15 @@ export function createConnections(limits: HttpLimits): Connections {
         socket.close(...closings.draining)
         socket.terminate()
       }
+    },
+
+    unsent() {
+      let [bytes, stalled] = [0, 0]
+      for (const { transport, stalledSince } of open) {
+        bytes += transport.writableLength
+        if (stalledSince !== 0) stalled++
+      }
+      return { bytes, stalled }
     },
   }
 }

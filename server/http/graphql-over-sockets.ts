@@ -1,40 +1,85 @@
-import type { ExecutionArgs, ExecutionResult, GraphQLError } from 'graphql'
-import { makeServer } from 'graphql-ws'
-import type { Server, SubscribePayload } from 'graphql-ws'
+import { CloseCode, type Message, MessageType, parseMessage, type SubscribePayload } from 'graphql-ws'
+import type { ExecutionResult, GraphQLError } from 'graphql'
 import type { Logger } from 'pino'
+import { isPushStream } from '../fanout/group.ts'
+import { PulledStream } from '../fanout/pulled-stream.ts'
 import { connectionToken, isRefusal, operationToken } from './authentication.ts'
 import type { Authenticate } from './authentication.ts'
 import { withoutCookies } from './caller.ts'
 import type { Caller, CreateContext } from './caller.ts'
-import { closings } from './connection.ts'
-import type { Connection, SocketOperation } from './connection.ts'
+import type { Coalescing } from './coalescing.ts'
+import { closings, findOperation } from './connection.ts'
+import type { Connection } from './connection.ts'
 import type { Connections } from './connections.ts'
 import { formatError } from './format-error.ts'
-import type { HttpLimits } from './limits.ts'
-import type { Format, Operation, Operations, Stream } from './operations.ts'
+import type { Format, Operation, Operations } from './operations.ts'
 import type { Recorder } from './recorder.ts'
+import { type OperationHost, SocketOperation } from './socket-operation.ts'
+import type { Wire } from './wire.ts'
 
 export type GraphQLOverSocketsOptions = {
   operations: Operations
+  coalescing: Coalescing
   connections: Connections
-  limits: HttpLimits
+  wire: Wire
   log: Logger
   recorder: Recorder
   authenticate: Authenticate
   createContext: CreateContext
 }
 
-/** Makes the answer of an operation that was accepted. */
-type Answer = () => Promise<ExecutionResult> | Stream
+/** What is said on sockets. */
+export type GraphQLOverSockets = {
+  /** A message has come. Never rejects. */
+  hear(connection: Connection, text: string): Promise<void>
+  /** The socket is gone. */
+  closed(connection: Connection): void
+}
 
 /**
- * Answers by the graphql-transport-ws protocol, which graphql-ws speaks. What is wrong with one operation is answered
- * with an error for that operation; the socket stays open, and with it everything else on it. No hook here throws,
- * because graphql-ws closes the socket of one that does.
+ * Answers by the graphql-transport-ws protocol. Its messages are those of the graphql-ws library; what is kept for each
+ * socket is our own, as that is where memory goes. What is wrong with one operation is answered with an error for that
+ * operation; the socket stays open, and with it everything else on it.
  */
-export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Server<Connection> {
-  const { operations, connections, limits, log, recorder, authenticate, createContext } = options
+export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): GraphQLOverSockets {
+  const { operations, coalescing, connections, wire, log, recorder, authenticate, createContext } = options
   const { telemetry } = recorder
+
+  const say = (connection: Connection, message: Message) => wire.send(connection, JSON.stringify(message))
+
+  const host: OperationHost = {
+    wire,
+    onEnd(operation, error) {
+      const { connection, id } = operation
+      if (operation.isOver) return
+      finish(operation)
+      if (error === null) return void say(connection, { type: MessageType.Complete, id })
+      const formatted = formatError(error, { requestId: connection.requestId, log })
+      void say(connection, { type: MessageType.Error, id, payload: [formatted.toJSON()] })
+    },
+  }
+
+  /** Forgets an operation and ends its source; that it was forgotten before does not matter. */
+  function finish(operation: SocketOperation): void {
+    if (operation.isOver) return
+    operation.isOver = true
+    connections.endOperation(operation.connection, operation)
+    operation.stream?.stop()
+    if (operation.field === null) return
+    coalescing.leave(operation.group)
+    telemetry.onComplete?.(operation.field)
+  }
+
+  async function greet(connection: Connection, payload: Record<string, unknown> | undefined): Promise<void> {
+    const { socket } = connection
+    if (connection.phase !== 'new') {
+      return socket.close(CloseCode.TooManyInitialisationRequests, 'Too many initialisation requests')
+    }
+    connection.phase = 'greeting'
+    if (!(await signIn(connection, connectionToken(payload)))) return
+    connection.phase = 'ready'
+    await say(connection, { type: MessageType.ConnectionAck })
+  }
 
   /** Whether the socket may stay: with a good token as its user's, without any as nobody's. */
   async function signIn(connection: Connection, given: string | null): Promise<boolean> {
@@ -58,103 +103,127 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Se
     return false
   }
 
-  /** Accepts an operation, or says what is wrong with it. */
-  async function begin(
-    connection: Connection,
-    payload: SubscribePayload,
-  ): Promise<ExecutionArgs | readonly GraphQLError[]> {
+  async function begin(connection: Connection, id: string, payload: SubscribePayload): Promise<void> {
+    const { socket } = connection
+    if (connection.phase !== 'ready') return socket.close(CloseCode.Unauthorized, 'Unauthorized')
+    if (findOperation(connection, id) !== undefined) {
+      return socket.close(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`.slice(0, 120))
+    }
     const caller: Caller = {
       requestId: `${connection.requestId}.${++connection.started}`,
       ip: connection.ip,
       userAgent: connection.userAgent,
     }
     const format = (error: unknown) => formatError(error, { requestId: caller.requestId, log })
-    const attempt: Attempt = { connection, caller, format, started: performance.now(), running: null }
+    const running = new SocketOperation(host, connection, id)
+    const attempt: Attempt = { caller, format, started: performance.now(), running, operation: null }
+    let refusal: readonly GraphQLError[] | null
     try {
-      return await accept(attempt, payload)
+      connections.beginOperation(connection, running)
+      refusal = await accept(attempt, payload)
     } catch (errors) {
-      return refuse(attempt, [errors].flat().map(format))
+      refusal = [errors].flat().map(format)
     }
+    if (refusal === null) return
+    record(attempt, refusal)
+    if (running.isOver) return
+    finish(running)
+    await say(connection, { type: MessageType.Error, id, payload: refusal.map((error) => error.toJSON()) })
   }
 
-  async function accept(attempt: Attempt, payload: SubscribePayload): Promise<ExecutionArgs | readonly GraphQLError[]> {
-    const { connection, format } = attempt
-    const running = (attempt.running = connections.beginOperation(connection))
+  /** Answers an operation, or opens a subscription; returns what is wrong with it, or null. */
+  async function accept(attempt: Attempt, payload: SubscribePayload): Promise<readonly GraphQLError[] | null> {
+    const { running, format } = attempt
+    const { connection } = running
     const token = operationToken(payload.extensions)
     const viewer = token === null ? connection.viewer : await authenticate(token)
     if (viewer) connections.claimOperation(connection, running, viewer)
     const operation = operations.prepare(payload)
     if (!('type' in operation)) throw operation
-    running.operation = operation
-
-    if (operation.type !== 'subscription') return ride(operation, () => execute(attempt, operation))
-    const source = await operations.open(operation, await contextOf(attempt), format)
-    if (!(Symbol.asyncIterator in source)) return refuse(attempt, source)
-    record(attempt, undefined)
-    telemetry.onSubscribe?.(operation.rootField)
-    return ride(operation, () =>
-      operations.stream(operation, source, {
-        contextFor: (event) => contextOf(attempt, event),
-        format,
-        onEvent: (durationMs) => telemetry.onEvent?.(operation.name, durationMs),
-        onEnd() {
-          connections.endOperation(connection, running)
-          telemetry.onComplete?.(operation.rootField)
-        },
-      }),
-    )
-  }
-
-  async function execute(attempt: Attempt, operation: Operation): Promise<ExecutionResult> {
-    let result: ExecutionResult
-    try {
-      result = await operations.execute(operation, await contextOf(attempt), attempt.format)
-    } catch (error) {
-      result = { errors: [attempt.format(error)] }
+    attempt.operation = operation
+    if (operation.type !== 'subscription') {
+      await execute(attempt, operation)
+      return null
     }
+    running.isSubscription = true
+    const source = await operations.open(operation, await contextOf(attempt), format)
+    if (!(Symbol.asyncIterator in source)) return source
+    const stream = isPushStream(source) ? source : new PulledStream(source)
+    record(attempt, undefined)
+    // It may have been completed, or the socket been closed, while its source was opened.
+    if (running.isOver) stream.stop()
+    else {
+      telemetry.onSubscribe?.(operation.rootField)
+      running.begin(operation.rootField, coalescing.join(operation, viewer), stream)
+    }
+    return null
+  }
+
+  async function execute(attempt: Attempt, operation: Operation): Promise<void> {
+    const { running, format } = attempt
+    const answer = async () => operations.execute(operation, await contextOf(attempt), format)
+    const result = await answer().catch((error: unknown): ExecutionResult => ({ errors: [format(error)] }))
     record(attempt, result.errors)
-    if (attempt.running) connections.endOperation(attempt.connection, attempt.running)
-    return result
+    if (running.isOver) return
+    const { connection, id } = running
+    // The answer is out once it has left: who does not read it cannot ask for more without end.
+    await say(connection, { type: MessageType.Next, id, payload: result as ExecutionResult<Record<string, unknown>> })
+    finish(running)
+    void say(connection, { type: MessageType.Complete, id })
   }
 
-  async function contextOf({ caller, running }: Attempt, event?: unknown): Promise<object> {
-    return createContext({ ...caller, ...withoutCookies, viewer: running?.viewer ?? null, event })
+  async function contextOf({ caller, running }: Attempt): Promise<object> {
+    return createContext({ ...caller, ...withoutCookies, viewer: running.viewer })
   }
 
-  function refuse(attempt: Attempt, errors: readonly GraphQLError[]): readonly GraphQLError[] {
-    record(attempt, errors)
-    if (attempt.running) connections.endOperation(attempt.connection, attempt.running)
-    return errors
-  }
-
-  function record({ caller, started, running }: Attempt, errors: readonly GraphQLError[] | undefined): void {
+  function record({ caller, started, running, operation }: Attempt, errors: readonly GraphQLError[] | undefined): void {
     const { requestId } = caller
-    const { viewer, operation } = running ?? { viewer: null, operation: null }
-    recorder.operation({ requestId, viewer, operation, transport: 'socket', started, errors })
+    recorder.operation({ requestId, viewer: running.viewer, operation, transport: 'socket', started, errors })
   }
 
-  return makeServer<Record<string, unknown>, Connection>({
-    connectionInitWaitTimeout: limits.connectionInitTimeoutMs,
-    onConnect: ({ connectionParams, extra: connection }) => signIn(connection, connectionToken(connectionParams)),
-    onSubscribe: ({ extra: connection }, _id, payload) => begin(connection, payload),
-    execute: ({ contextValue }) => (contextValue as Answer)(),
-    subscribe: ({ contextValue }) => (contextValue as Answer)(),
-  })
+  async function answer(connection: Connection, message: Message): Promise<void> {
+    if (message.type === MessageType.ConnectionInit) return greet(connection, message.payload as Record<string, unknown>)
+    if (message.type === MessageType.Subscribe) return begin(connection, message.id, message.payload)
+    if (message.type === MessageType.Ping) {
+      const { payload } = message
+      return say(connection, { type: MessageType.Pong, ...(payload == null ? {} : { payload }) })
+    }
+    if (message.type === MessageType.Complete) {
+      const operation = findOperation(connection, message.id)
+      if (operation !== undefined) finish(operation)
+      return
+    }
+    if (message.type !== MessageType.Pong) throw new Error(`Only servers send ${message.type}`)
+  }
+
+  return {
+    async hear(connection, text) {
+      let message: Message
+      try {
+        message = parseMessage(text)
+      } catch {
+        return connection.socket.close(CloseCode.BadRequest, 'Invalid message received')
+      }
+      try {
+        await answer(connection, message)
+      } catch (error) {
+        log.error({ requestId: connection.requestId, err: error }, 'socket message failed')
+        connection.socket.close(...closings.overload)
+      }
+    },
+    closed(connection) {
+      for (const operation of connection.operations.slice()) finish(operation)
+    },
+  }
 }
 
 /** An operation from the moment when it is asked for. */
 type Attempt = {
-  connection: Connection
   caller: Caller
   format: Format
   /** By `performance.now()`. */
   started: number
-  /** Null where the socket has too many already. */
-  running: SocketOperation | null
-}
-
-/** Sends the answer through graphql-ws, which hands to `execute` and `subscribe` what `onSubscribe` has returned. */
-function ride({ args }: Operation, answer: Answer): ExecutionArgs {
-  const { schema, document, operation } = args
-  return { schema, document, operationName: operation.name?.value, contextValue: answer }
+  running: SocketOperation
+  /** Null until its document is understood. */
+  operation: Operation | null
 }

@@ -36,6 +36,10 @@ export type HttpLimits = {
   operationsPerSocket: number
   /** Operations under way over all of a user's sockets on this replica. */
   operationsPerUser: number
+  /** Unsent bytes past which nothing more is told on a socket until they have left: its streams remember where they stood. */
+  stalledBytes: number
+  /** Milliseconds after which a socket that has not taken what was unsent is given up. */
+  stalledMs: number
   /** Unsent bytes past which nothing more is read from a socket. */
   pauseReadingBytes: number
   /** Unsent bytes past which a socket is given up. */
@@ -80,6 +84,10 @@ export const defaultLimits: HttpLimits = {
   socketsPerUser: 50,
   operationsPerSocket: 100,
   operationsPerUser: 1_000,
+  // A few hundred events; the kernel holds some megabytes before the first byte of it waits.
+  stalledBytes: 256 * 1024,
+  // Phones in lifts and tunnels come back sooner, and 70 kbit/s are enough.
+  stalledMs: 30_000,
   // Above what the answer to one ordinary query takes, so that a client that reads is never held up.
   pauseReadingBytes: 1024 * 1024,
   // A few of the largest pages. A client that has this much to read and does not is gone or cannot keep up.

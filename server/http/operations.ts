@@ -1,10 +1,8 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   createSourceEventStream,
   executeRootSelectionSet,
   executeSubscriptionEvent,
   Kind,
-  mapSourceToResponseEvent,
   validateExecutionArgs,
 } from 'graphql'
 import type {
@@ -48,25 +46,13 @@ export type Operations = {
   execute(operation: Operation, context: object, format: Format): Promise<ExecutionResult>
   /** Starts a subscription: its source of events, or why there is none. */
   open(operation: Operation, context: object, format: Format): Promise<AsyncIterable<unknown> | readonly GraphQLError[]>
-  /**
-   * Executes a subscription for each event of its source. The next event is taken from the source only when the next
-   * result is asked for, and `return` reaches the source at once.
-   */
-  stream(operation: Operation, source: AsyncIterable<unknown>, hooks: StreamHooks): Stream
-}
-
-export type Stream = AsyncGenerator<ExecutionResult, void, void>
-
-export type StreamHooks = {
-  /**
-   * A context for each event: loaders and permissions that are cached in a context would otherwise answer from the time
-   * when the subscription began.
-   */
-  contextFor(event: unknown): object | Promise<object>
-  format: Format
-  /** Called once, however the stream ends. */
-  onEnd(): void
-  onEvent?(durationMs: number): void
+  /** The answer to one item of a subscription's source. */
+  executeEvent(
+    operation: Operation,
+    item: unknown,
+    contextFor: () => object | Promise<object>,
+    format: Format,
+  ): Promise<ExecutionResult>
 }
 
 /** The operations of one schema. */
@@ -119,32 +105,13 @@ export function createOperations(schema: GraphQLSchema, limits: HttpLimits): Ope
         }
       }),
 
-    stream(operation, source, { contextFor, format, onEnd, onEvent }) {
-      const ending = new AbortController()
-      const executeOnce = async (args: ValidatedSubscriptionArgs): Promise<ExecutionResult> => {
-        try {
-          const contextValue = await contextFor(args.rootValue)
-          return formatted(await executeSubscriptionEvent({ ...args, contextValue }), format)
-        } catch (error) {
-          return { errors: [format(error)] }
-        }
+    async executeEvent(operation, item, contextFor, format) {
+      try {
+        const args = { ...subscriptionArgs(operation, await contextFor()), rootValue: item }
+        return formatted(await executeSubscriptionEvent(args), format)
+      } catch (error) {
+        return { errors: [format(error)] }
       }
-      const results = mapSourceToResponseEvent(subscriptionArgs(operation, {}), source, async (args) => {
-        const started = performance.now()
-        let result = await executeOnce(args)
-        // An event that is told without its data is lost: the cursor of the next one is beyond it. So it waits for the
-        // store to come back, as the stream itself does.
-        while (!ending.signal.aborted && isUnavailable(result)) {
-          await sleep(retryEventMs, undefined, { ref: false })
-          result = await executeOnce(args)
-        }
-        onEvent?.(performance.now() - started)
-        return result
-      })
-      return guarded(results, format, () => {
-        ending.abort()
-        onEnd()
-      })
     },
   }
 }
@@ -172,53 +139,10 @@ function rootField({ operation, fragmentDefinitions }: ValidatedExecutionArgs): 
   }
 }
 
-/** How long an event waits before it is executed again, in milliseconds: the store is asked by all that wait. */
-const retryEventMs = 1_000
-
-const isUnavailable = ({ errors = [] }: ExecutionResult) =>
-  errors.some((error) => error.extensions.code === 'UNAVAILABLE')
-
 function subscriptionArgs(operation: Operation, contextValue: object): ValidatedSubscriptionArgs {
   return { ...(operation.args as ValidatedSubscriptionArgs), contextValue }
 }
 
 function formatted(result: ExecutionResult, format: Format): ExecutionResult {
   return result.errors ? { ...result, errors: result.errors.map(format) } : result
-}
-
-/**
- * The same results; what the source throws is formatted, and what it throws on being closed interests nobody. No async
- * generator, because that would let `return` wait until the next event has come.
- */
-function guarded(results: Stream, format: Format, onEnd: () => void): Stream {
-  let ended = false
-  const end = () => {
-    if (!ended) onEnd()
-    ended = true
-  }
-  const close = async (): Promise<IteratorReturnResult<void>> => {
-    end()
-    await results.return().catch(() => {})
-    return { done: true, value: undefined }
-  }
-  return {
-    async next() {
-      try {
-        const result = await results.next()
-        if (result.done) end()
-        return result
-      } catch (error) {
-        end()
-        throw format(error)
-      }
-    },
-    return: close,
-    throw: close,
-    [Symbol.asyncIterator]() {
-      return this
-    },
-    async [Symbol.asyncDispose]() {
-      await close()
-    },
-  }
 }

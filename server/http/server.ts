@@ -3,11 +3,14 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { GraphQLSchema } from 'graphql'
 import type { Logger } from 'pino'
+import type { Gathering } from '../fanout/gathering.ts'
 import type { Viewer } from '../viewer.ts'
 import type { Authenticate } from './authentication.ts'
 import { callerOf } from './caller.ts'
 import type { CreateContext } from './caller.ts'
+import { createCoalescing } from './coalescing.ts'
 import { createConnections } from './connections.ts'
+import { formatError } from './format-error.ts'
 import { createGraphQLOverHttp } from './graphql-over-http.ts'
 import { createGraphQLOverSockets } from './graphql-over-sockets.ts'
 import type { HttpLimits } from './limits.ts'
@@ -17,7 +20,9 @@ import { createRecorder } from './recorder.ts'
 import { createRoutes, routeOf } from './routes.ts'
 import type { Readiness, Metrics } from './routes.ts'
 import { createSockets, refuseUpgrade } from './sockets.ts'
+import { eventRequestId } from './socket-operation.ts'
 import type { HttpTelemetry } from './telemetry.ts'
+import { createWire } from './wire.ts'
 
 export type HttpOptions = {
   schema: GraphQLSchema
@@ -35,6 +40,8 @@ export type HttpOptions = {
   telemetry: HttpTelemetry
   authenticate: Authenticate
   createContext: CreateContext
+  /** The rounds in which events leave. */
+  gathering: Gathering
   /** Whether the parts that the server stands on work, each by name. */
   ready(): Promise<Readiness>
   /** Null where metrics are off. */
@@ -63,7 +70,14 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   const origins = createOrigins(publicUrl, options.corsOrigins)
   const recorder = createRecorder(log, telemetry)
   const connections = createConnections(limits)
-  const common = { operations, origins, connections, limits, log, recorder, telemetry, authenticate, createContext }
+  const wire = createWire({ gathering: options.gathering, limits, log })
+  const coalescing = createCoalescing({
+    operations,
+    createContext,
+    format: (error) => formatError(error, { requestId: eventRequestId(), log }),
+    onExecuted: (name, durationMs) => telemetry.onEvent?.(name, durationMs),
+  })
+  const common = { operations, coalescing, wire, origins, connections, limits, log, recorder, telemetry, authenticate, createContext }
   const secureCookies = publicUrl?.startsWith('https:') ?? false
   const graphql = createGraphQLOverHttp({ ...common, secureCookies })
   const upgrade = createSockets({ ...common, protocol: createGraphQLOverSockets(common) })

@@ -24,7 +24,7 @@ describe('operations on a socket', () => {
     const contexts = results.map(({ data }) => data.ticks.context)
     expect(new Set(contexts).size).toBe(3)
     for (const { data } of results) expect(data.ticks.again).toBe(data.ticks.context)
-    expect(server.contexts.map(({ event }) => event)).toEqual([
+    expect(server.contexts.map(({ event }) => event?.item)).toEqual([
       undefined,
       { ticks: { n: 1 } },
       { ticks: { n: 2 } },

@@ -1,21 +1,20 @@
 import type { IncomingMessage } from 'node:http'
 import type { Duplex } from 'node:stream'
-import { GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws'
-import type { Server } from 'graphql-ws'
+import { CloseCode, GRAPHQL_TRANSPORT_WS_PROTOCOL } from 'graphql-ws'
 import type { Logger } from 'pino'
-import { WebSocketServer } from 'ws'
-import type { WebSocket } from 'ws'
+import { WebSocket, WebSocketServer } from 'ws'
+import type { RawData } from 'ws'
 import type { Caller } from './caller.ts'
-import { closings } from './connection.ts'
 import type { Connection } from './connection.ts'
 import type { Connections } from './connections.ts'
+import type { GraphQLOverSockets } from './graphql-over-sockets.ts'
 import type { HttpLimits } from './limits.ts'
 import type { Origins } from './origins.ts'
 import { readSessionCookie } from './session-cookie.ts'
 import type { HttpTelemetry } from './telemetry.ts'
 
 export type SocketsOptions = {
-  protocol: Server<Connection>
+  protocol: GraphQLOverSockets
   connections: Connections
   origins: Origins
   limits: HttpLimits
@@ -26,10 +25,18 @@ export type SocketsOptions = {
 /** Turns a request for an upgrade into a socket, or refuses it. */
 export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer, caller: Caller) => void
 
-/** Joins `ws`, which knows sockets, to graphql-ws, which knows what is said on them. */
+/** A socket that knows its connection, so that its handlers can be the same functions for all. */
+class MaruSocket extends WebSocket {
+  connection!: Connection
+}
+
+const connectionOf = (socket: WebSocket): Connection => (socket as MaruSocket).connection
+
+/** Joins `ws`, which knows sockets, to the protocol, which knows what is said on them. */
 export function createSockets({ protocol, connections, origins, limits, log, telemetry }: SocketsOptions): Upgrade {
   const server = new WebSocketServer({
     noServer: true,
+    WebSocket: MaruSocket,
     clientTracking: false,
     maxPayload: limits.maxFrameBytes,
     // It keeps 245 KB for each socket after a few messages.
@@ -38,85 +45,60 @@ export function createSockets({ protocol, connections, origins, limits, log, tel
     handleProtocols: (offered) => offered.has(GRAPHQL_TRANSPORT_WS_PROTOCOL) && GRAPHQL_TRANSPORT_WS_PROTOCOL,
   })
 
-  function open(connection: Connection): void {
-    const { socket, requestId } = connection
-    connections.add(connection)
-    telemetry.onSocketOpen?.()
-    const closed = protocol.opened(
-      {
-        protocol: socket.protocol,
-        send: (data) => send(connection, data),
-        close: (code, reason) => socket.close(code, reason),
-        onMessage(handle) {
-          socket.on('message', (data) => {
-            // Until a client has answered the close, it can go on talking; its token may be what it was closed for.
-            if (socket.readyState !== socket.OPEN) return
-            connection.alive = true
-            handle(String(data)).catch((error: unknown) => {
-              log.error({ requestId, err: error }, 'socket message failed')
-              socket.close(...closings.overload)
-            })
-          })
-        },
-      },
-      connection,
-    )
-    socket.on('pong', () => {
-      connection.alive = true
-    })
-    // A frame that is too large or no frame at all; `ws` closes the socket itself.
-    socket.on('error', (error) => log.info({ requestId, err: error.message }, 'socket failed'))
-    socket.once('close', (code, reason) => {
-      connections.remove(connection)
-      telemetry.onSocketClose?.(code)
-      closed(code, String(reason)).catch((error: unknown) => {
-        log.error({ requestId, err: error }, 'socket close failed')
-      })
-    })
+  function onMessage(this: WebSocket, data: RawData): void {
+    // Until a client has answered the close, it can go on talking; its token may be what it was closed for.
+    if (this.readyState !== this.OPEN) return
+    connectionOf(this).alive = true
+    void protocol.hear(connectionOf(this), String(data))
   }
 
-  /**
-   * Sends a frame and waits until it has left the process, because the next event of a subscription is only fetched
-   * then. Who does not read is not read from either; and who leaves too much unread is let go, to come back for it.
-   *
-   * Once the socket is closing, what waits for a frame to leave waits for ever, and is forgotten with the socket. Were
-   * it told to go on, a source that always has a next event would keep the process from ever hearing of the close.
-   */
-  function send(connection: Connection, data: string): Promise<void> {
-    const { socket } = connection
-    return new Promise((resolve) => {
-      if (socket.readyState !== socket.OPEN) return
-      if (socket.bufferedAmount > limits.maxUnsentBytes) {
-        log.warn({ requestId: connection.requestId, unsentBytes: socket.bufferedAmount }, 'socket does not read')
-        return socket.terminate()
-      }
-      socket.send(data, (error) => {
-        if (error) return
-        if (socket.isPaused && socket.bufferedAmount <= limits.pauseReadingBytes) socket.resume()
-        // Bytes that waited have left: somebody reads, and a pong may be waiting behind what is still to be read.
-        if (socket.bufferedAmount > 0) connection.alive = true
-        inTurn(resolve)
-      })
-      if (socket.bufferedAmount > limits.pauseReadingBytes) socket.pause()
-    })
+  function onPong(this: WebSocket): void {
+    connectionOf(this).alive = true
+  }
+
+  /** A frame that is too large or no frame at all; `ws` closes the socket itself. */
+  function onError(this: WebSocket, error: Error): void {
+    log.info({ requestId: connectionOf(this).requestId, err: error.message }, 'socket failed')
+  }
+
+  function onClose(this: WebSocket, code: number): void {
+    protocol.closed(connectionOf(this))
+    connections.remove(connectionOf(this))
+    telemetry.onSocketClose?.(code)
+  }
+
+  function open(connection: Connection): void {
+    const socket = connection.socket as MaruSocket
+    socket.connection = connection
+    connections.add(connection)
+    telemetry.onSocketOpen?.()
+    socket.on('message', onMessage).on('pong', onPong).on('error', onError).once('close', onClose)
+    if (socket.protocol !== GRAPHQL_TRANSPORT_WS_PROTOCOL) {
+      socket.close(CloseCode.SubprotocolNotAcceptable, 'Subprotocol not acceptable')
+    }
   }
 
   return (request, socket, head, caller) => {
     const { headers } = request
     if (!origins.isAllowed(headers)) return refuseUpgrade(socket, '403 Forbidden')
     const cookie = origins.isOwnPage(headers) ? readSessionCookie(headers.cookie) : null
-    server.handleUpgrade(request, socket, head, (webSocket) => open(createConnection(webSocket, caller, cookie)))
+    server.handleUpgrade(request, socket, head, (webSocket) => open(createConnection(webSocket, socket, caller, cookie)))
   }
 
-  function createConnection(socket: WebSocket, caller: Caller, cookie: string | null): Connection {
+  function createConnection(socket: WebSocket, transport: Duplex, caller: Caller, cookie: string | null): Connection {
     const now = performance.now()
     return {
       ...caller,
       socket,
+      transport,
       cookie,
       viewer: null,
-      operations: new Set(),
+      phase: 'new',
+      operations: [],
       started: 0,
+      outgoing: [],
+      stalledSince: 0,
+      openedAt: now,
       // At random, so that sockets that opened together are not all pinged together.
       pingAt: now + Math.random() * limits.pingIntervalMs,
       alive: true,
@@ -128,18 +110,4 @@ export function createSockets({ protocol, connections, origins, limits, log, tel
 /** Answers a request for an upgrade with a status, and hangs up. */
 export function refuseUpgrade(socket: Duplex, status: string): void {
   socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
-}
-
-/** Frames that may leave, on all sockets, before other work has its turn: about a millisecond. */
-const framesPerTurn = 100
-let framesInThisTurn = 0
-
-/**
- * Goes on at once, but for every now and then, when it lets everything else go first. The kernel takes small frames
- * without making anybody wait, so that a long catch-up would otherwise run to its end before any other socket's turn.
- */
-function inTurn(goOn: () => void): void {
-  if (framesInThisTurn === 0) setImmediate(() => (framesInThisTurn = 0))
-  if (++framesInThisTurn > framesPerTurn) setImmediate(goOn)
-  else goOn()
 }

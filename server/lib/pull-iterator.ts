@@ -45,6 +45,8 @@ export function pullIterator<T>(pull: () => Promise<T | undefined>, stop: () => 
   }
 }
 
+export type Bell = ReturnType<typeof createBell>
+
 /** A bell that one waits for and others ring. Rung while nobody waits, it lets the next one pass at once. */
 export function createBell() {
   let rung = false

@@ -1,0 +1,116 @@
+import { type Bell, createBell, pullIterator } from '../lib/pull-iterator.ts'
+import type { PushStream, Subscriber } from './group.ts'
+
+/** Items that are answered and sent together: so many share what has to be loaded for them. */
+const itemsAtOnce = 50
+
+/** What a stream has to give to somebody who reads it. */
+export type Steps<Item> = {
+  /** The next item; null where there is none now. Rejects to end the stream. */
+  next(): Promise<Item | null>
+  /** Whether the next item is at hand. */
+  isAtHand(): boolean
+  /** Called before the first `next` where somebody wants to be told live, rather than to read on. */
+  goLive(subscriber: Subscriber): void
+  close(): void
+}
+
+/**
+ * Tells a subscriber what a stream has to give, for as long as something is at hand, and sleeps until `wake` is called.
+ * While it sleeps it is but an object: no promise and no iterator waits. A class, as every subscription has one.
+ */
+export class Pump<Item extends object> implements PushStream<Item> {
+  /** Given before anything is read. */
+  steps!: Steps<Item>
+  isClosed = false
+  #subscriber: Subscriber | null = null
+  #isRunning = false
+  #isRung = false
+  #onEnd: (() => void) | null = null
+  /** For who pulls. */
+  #bell: Bell | null = null
+
+  /** There may be something to read. */
+  wake(): void {
+    this.#isRung = true
+    this.#bell?.ring()
+    const subscriber = this.#subscriber
+    if (subscriber === null || this.#isRunning || this.isClosed || subscriber.isStalled()) return
+    void this.#run(subscriber)
+  }
+
+  start(subscriber: Subscriber): void {
+    this.#subscriber = subscriber
+    this.steps.goLive(subscriber)
+    this.wake()
+  }
+
+  resume(): void {
+    this.wake()
+  }
+
+  stop(): void {
+    if (this.isClosed) return
+    this.isClosed = true
+    this.steps.close()
+    this.#onEnd?.()
+  }
+
+  atEnd(hook: () => void): void {
+    const before = this.#onEnd
+    this.#onEnd = () => {
+      before?.()
+      hook()
+    }
+  }
+
+  async #run(subscriber: Subscriber): Promise<void> {
+    this.#isRunning = true
+    while (!this.isClosed && !subscriber.isStalled()) {
+      this.#isRung = false
+      const { items, failure } = await this.#gather()
+      if (this.isClosed) return
+      if (items.length > 0) {
+        const answers = await subscriber.group.answer(items)
+        if (this.isClosed) return
+        await subscriber.tell(answers)
+        if (this.isClosed) return
+      }
+      if (failure !== null) {
+        this.stop()
+        return subscriber.end(failure.error)
+      }
+      if (items.length === 0 && !this.#isRung) break
+    }
+    this.#isRunning = false
+  }
+
+  /** What is at hand, up to a bound, and what the stream ended with after it. */
+  async #gather(): Promise<{ items: Item[]; failure: { error: unknown } | null }> {
+    const items: Item[] = []
+    try {
+      do {
+        const item = await this.steps.next()
+        if (item === null || this.isClosed) break
+        items.push(item)
+      } while (this.steps.isAtHand() && items.length < itemsAtOnce)
+    } catch (error) {
+      return { items, failure: { error } }
+    }
+    return { items, failure: null }
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<Item> {
+    const bell = (this.#bell ??= createBell())
+    return pullIterator(
+      async () => {
+        for (;;) {
+          const item = await this.steps.next()
+          if (item !== null) return item
+          await bell.wait()
+        }
+      },
+      () => this.stop(),
+    )
+  }
+}
