@@ -75,12 +75,18 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
       },
       onSubscribe: (field) => metrics.subscriptionsActive.inc({ field }),
       onComplete: (field) => metrics.subscriptionsActive.dec({ field }),
-      onEvent: () => metrics.eventsDelivered.inc(),
+      onExecuted: () => metrics.eventsExecuted.inc(),
+      onDelivered: (count) => metrics.eventsDelivered.inc(count),
       onSocketOpen: () => metrics.socketsOpen.inc(),
       onSocketClose: () => metrics.socketsOpen.dec(),
     },
   }).catch((error: unknown) => {
     throw explainListenFailure(error, config.http)
+  })
+  metrics.watch({
+    unsentBytes: () => server.look().unsentBytes,
+    socketsStalled: () => server.look().stalled,
+    coalescingGroups: () => server.look().groups,
   })
   await app.bus.subscribe(topics.sessions, (payload) => {
     const ended = JSON.parse(payload) as { userId: string; sessionId: string }

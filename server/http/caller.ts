@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
 import type { Viewer } from '../viewer.ts'
 
@@ -43,13 +43,16 @@ export const nobodyInParticular: Caller = { requestId: 'event', ip: 'unknown', u
 /** The cookie functions where there is no cookie to set. */
 export const withoutCookies = { startCookieSession() {}, endCookieSession() {} }
 
+/** In one piece: what `randomUUID` gives is some 16 strings joined, each of which stays with an open socket. */
+const newRequestId = () => randomBytes(16).toString('hex')
+
 /** Reads a caller from a request. The address is a proxy's word only where `trustProxy` says that there is one. */
 export function callerOf(request: IncomingMessage, trustProxy: boolean): Caller {
   const { headers, socket } = request
   // The last address is the one that the proxy has seen; those before it are what it was told.
   const forwarded = trustProxy ? String(headers['x-forwarded-for'] ?? '').split(',').at(-1)?.trim() : ''
   return {
-    requestId: saneRequestId(headers['x-request-id']) ?? randomUUID(),
+    requestId: saneRequestId(headers['x-request-id']) ?? newRequestId(),
     ip: forwarded || socket.remoteAddress || 'unknown',
     userAgent: headers['user-agent']?.slice(0, 256) ?? null,
   }

@@ -26,7 +26,7 @@ export function createCoalescing(options: {
   createContext: CreateContext
   format: Format
   /** Called for each execution, with its time. */
-  onExecuted?: (name: string | null, durationMs: number) => void
+  onExecuted?: ((name: string | null, durationMs: number) => void) | undefined
 }): Coalescing {
   const groups = new Map<string, Member>()
 

@@ -1,3 +1,4 @@
+import type { Logger } from 'pino'
 import { MaruError } from '../errors.ts'
 import type { Viewer } from '../viewer.ts'
 import { belongsTo, closings, expiryOf, isAnswering } from './connection.ts'
@@ -24,11 +25,11 @@ export type Connections = {
   /** Closes all sockets, a few at a time, each when its answers are out; after `graceMs` all that are left at once. */
   drain(graceMs: number): Promise<void>
   /** What all of them have to send, in bytes, and how many are stalled. */
-  unsent(): { bytes: number; stalled: number }
+  unsent(): { unsentBytes: number; stalled: number }
 }
 
 /** The registry, and the one timer that all sockets share. */
-export function createConnections(limits: HttpLimits): Connections {
+export function createConnections(limits: HttpLimits, log: Logger): Connections {
   const open = new Set<Connection>()
   const socketsOf = new Map<string, number>()
   const operationsOf = new Map<string, number>()
@@ -57,8 +58,9 @@ export function createConnections(limits: HttpLimits): Connections {
   const isIdle = ({ viewer, operations }: Connection) => viewer === null && operations.length === 0
 
   /** The close goes behind all that is unsent: who begins to read again learns why, and who does not is cut off. */
-  function giveUp({ socket }: Connection): void {
+  function giveUp({ socket, transport, requestId }: Connection): void {
     if (socket.readyState !== socket.OPEN) return
+    log.info({ requestId, unsentBytes: transport.writableLength }, 'socket stays stalled')
     socket.close(...closings.stalled)
     setTimeout(() => socket.terminate(), limits.sweepIntervalMs).unref()
   }
@@ -87,7 +89,8 @@ export function createConnections(limits: HttpLimits): Connections {
 
     beginOperation(connection, running) {
       if (connection.operations.length >= limits.operationsPerSocket) throw tooMany('on this socket')
-      connection.operations.push(running)
+      // Joined rather than pushed: an array that grows takes room for 16 more.
+      connection.operations = [...connection.operations, running]
       connection.usedAt = performance.now()
     },
 
@@ -99,9 +102,8 @@ export function createConnections(limits: HttpLimits): Connections {
     },
 
     endOperation(connection, running) {
-      const place = connection.operations.indexOf(running)
-      if (place === -1) return
-      connection.operations.splice(place, 1)
+      if (!connection.operations.includes(running)) return
+      connection.operations = connection.operations.filter((operation) => operation !== running)
       connection.usedAt = performance.now()
       release(running)
     },
@@ -134,12 +136,12 @@ export function createConnections(limits: HttpLimits): Connections {
     },
 
     unsent() {
-      let [bytes, stalled] = [0, 0]
+      let [unsentBytes, stalled] = [0, 0]
       for (const { transport, stalledSince } of open) {
-        bytes += transport.writableLength
+        unsentBytes += transport.writableLength
         if (stalledSince !== 0) stalled++
       }
-      return { bytes, stalled }
+      return { unsentBytes, stalled }
     },
   }
 }

@@ -49,6 +49,7 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Gr
 
   const host: OperationHost = {
     wire,
+    onTold: (count) => telemetry.onDelivered?.(count),
     onEnd(operation, error) {
       const { connection, id } = operation
       if (operation.isOver) return
@@ -212,7 +213,7 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Gr
       }
     },
     closed(connection) {
-      for (const operation of connection.operations.slice()) finish(operation)
+      for (const operation of connection.operations) finish(operation)
     },
   }
 }

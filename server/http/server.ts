@@ -57,6 +57,8 @@ export type HttpServer = {
    * clients connect again after. Whatever is left after `graceMs` is cut off.
    */
   drain(graceMs?: number): Promise<void>
+  /** What the sockets have to send, how many of them do not take it, and how many different answers an event may have. */
+  look(): { unsentBytes: number; stalled: number; groups: number }
   /** Closes the sockets of all viewers that `match` picks, at once: their sessions were revoked. */
   closeSessions(match: (viewer: Viewer) => boolean, code?: number): void
 }
@@ -69,13 +71,13 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   const operations = createOperations(schema, limits)
   const origins = createOrigins(publicUrl, options.corsOrigins)
   const recorder = createRecorder(log, telemetry)
-  const connections = createConnections(limits)
+  const connections = createConnections(limits, log)
   const wire = createWire({ gathering: options.gathering, limits, log })
   const coalescing = createCoalescing({
     operations,
     createContext,
     format: (error) => formatError(error, { requestId: eventRequestId(), log }),
-    onExecuted: (name, durationMs) => telemetry.onEvent?.(name, durationMs),
+    onExecuted: telemetry.onExecuted,
   })
   const common = { operations, coalescing, wire, origins, connections, limits, log, recorder, telemetry, authenticate, createContext }
   const secureCookies = publicUrl?.startsWith('https:') ?? false
@@ -131,6 +133,7 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   return {
     port,
     url: `http://${reachableHost(options.host)}:${port}`,
+    look: () => ({ ...connections.unsent(), groups: coalescing.size() }),
     closeSessions: connections.closeSessions,
 
     async drain(graceMs = defaultGraceMs) {

@@ -8,6 +8,8 @@ import type { Wire } from './wire.ts'
 /** What all operations of a server need to be told and to end. */
 export type OperationHost = {
   wire: Wire
+  /** So many answers were told to a subscription by itself. */
+  onTold(count: number): void
   /** A subscription has ended by itself, with what it failed with or null. */
   onEnd(operation: SocketOperation, error: unknown): void
 }
@@ -52,6 +54,7 @@ export class SocketOperation implements Subscriber {
 
   tell(answers: readonly Answer[]): Promise<void> {
     this.take(nextFrames(answers))
+    this.#host.onTold(answers.length)
     return this.#host.wire.nextRound()
   }
 

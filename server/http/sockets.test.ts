@@ -125,6 +125,24 @@ describe('what a client that does not read can do', () => {
     await until(() => server.sources.closed === 1)
   })
 
+  test('one that stays stalled is closed with a code that is tried again, behind what it has not read', async () => {
+    await start({ limits: { stalledBytes: 100_000, stalledMs: 100, sweepIntervalMs: 20, pingIntervalMs: 60_000 } })
+    const [stalled, slow] = await Promise.all([rawSocket(server), rawSocket(server)])
+    for (const { init, subscribe } of [stalled, slow]) {
+      await init()
+      subscribe('flood', 'subscription { flood(bytes: 500000) { n blob } }')
+    }
+    stalled.socket.pause()
+    await until(() => server.look().stalled > 0)
+    await until(() => server.lines.some(({ msg }) => msg === 'socket stays stalled'))
+    stalled.socket.resume()
+    expect([1006, 1013]).toContain((await stalled.closed).code)
+    // Who reads, however much there is, stays.
+    expect(slow.socket.readyState).toBe(slow.socket.OPEN)
+    slow.socket.terminate()
+    await until(() => server.look().unsentBytes === 0)
+  })
+
   test('its own messages are not read, so that answers do not pile up', async () => {
     await start({ limits: { pauseReadingBytes: 100_000 } })
     const { socket, say, subscribe, init, messages } = await rawSocket(server)

@@ -5,7 +5,7 @@ import type { Logger } from 'pino'
 import { WebSocket, WebSocketServer } from 'ws'
 import type { RawData } from 'ws'
 import type { Caller } from './caller.ts'
-import type { Connection } from './connection.ts'
+import { Connection } from './connection.ts'
 import type { Connections } from './connections.ts'
 import type { GraphQLOverSockets } from './graphql-over-sockets.ts'
 import type { HttpLimits } from './limits.ts'
@@ -86,24 +86,9 @@ export function createSockets({ protocol, connections, origins, limits, log, tel
   }
 
   function createConnection(socket: WebSocket, transport: Duplex, caller: Caller, cookie: string | null): Connection {
-    const now = performance.now()
-    return {
-      ...caller,
-      socket,
-      transport,
-      cookie,
-      viewer: null,
-      phase: 'new',
-      operations: [],
-      started: 0,
-      outgoing: [],
-      stalledSince: 0,
-      openedAt: now,
-      // At random, so that sockets that opened together are not all pinged together.
-      pingAt: now + Math.random() * limits.pingIntervalMs,
-      alive: true,
-      usedAt: now,
-    }
+    // At random, so that sockets that opened together are not all pinged together.
+    const pingAt = performance.now() + Math.random() * limits.pingIntervalMs
+    return new Connection(socket, transport, { caller, cookie, pingAt })
   }
 }
 

@@ -24,8 +24,10 @@ export type HttpTelemetry = {
   onSubscribe?(field: string): void
   /** A live subscription ended, for whatever reason. */
   onComplete?(field: string): void
-  /** One event was executed for one subscription. */
-  onEvent?(name: string | null, durationMs: number): void
+  /** The answer to an event was made. */
+  onExecuted?(name: string | null, durationMs: number): void
+  /** So many answers to events were sent by one subscription that was not live. */
+  onDelivered?(count: number): void
   onSocketOpen?(): void
   onSocketClose?(code: number): void
 }

@@ -72,7 +72,7 @@ export function createWire({
       connection.stalledSince = 0
       // Bytes that waited have left: somebody reads, and a pong may be waiting behind what is still to be read.
       connection.alive = true
-      for (const operation of connection.operations.slice()) operation.stream?.resume()
+      for (const operation of connection.operations) operation.stream?.resume()
     })
   }
 

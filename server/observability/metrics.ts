@@ -1,5 +1,7 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
+import { createGauges } from './gauges.ts'
+
 /*
  * Every metric of the project. Labels hold only what the code itself can name, such as the fields of the schema and
  * the statements of the store: what clients choose (operation names, channels, users) would grow without bound.
@@ -56,10 +58,15 @@ export function createMetrics() {
       help: 'Live subscriptions, by root field.',
       labelNames: ['field'] as const,
     }),
+    eventsExecuted: new Counter({
+      registers,
+      name: 'maru_stream_events_executed_total',
+      help: 'Answers to events that were made: one for each different one, however many get it.',
+    }),
     eventsDelivered: new Counter({
       registers,
       name: 'maru_stream_events_delivered_total',
-      help: 'Events written to subscribers, each subscriber counted.',
+      help: 'Answers to events that were sent, each subscriber counted.',
     }),
     catchUpReads: new Counter({
       registers,
@@ -120,6 +127,21 @@ export function createMetrics() {
       help: 'Time of each comparison of the watched streams with their heads in the store.',
       buckets: STATEMENT_SECONDS,
     }),
+
+    headsBehind: new Counter({
+      registers,
+      name: 'maru_heads_found_behind_total',
+      help: 'Streams that a comparison of heads has found behind the store: news of them was lost, or is on its way.',
+    }),
+    admissionSeconds: new Histogram({
+      registers,
+      name: 'maru_admission_wait_seconds',
+      help: 'How long reads of those who come back have waited for their turn.',
+      buckets: STATEMENT_SECONDS,
+    }),
+
+    /** Says what the gauges read that are looked at when somebody asks. */
+    watch: createGauges(registers),
 
     /** The answer to `GET /metrics`. */
     async render(): Promise<{ contentType: string; body: string }> {

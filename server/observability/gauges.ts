@@ -1,0 +1,41 @@
+import { Gauge, type Registry } from 'prom-client'
+
+/**
+ * What is not counted but looked at, when somebody asks for the metrics. Each reads 0 until a part that knows it is
+ * running, so that a dashboard shows it from the start.
+ */
+const described = {
+  socketsStalled: ['maru_sockets_stalled', 'Sockets that have not taken what was sent: their streams wait as cursors.'],
+  unsentBytes: ['maru_sockets_unsent_bytes', 'What waits in this process to be taken by sockets.'],
+  streamsWatched: ['maru_streams_watched', 'Streams of channels and accounts that sockets of this replica watch.'],
+  streamsReading: ['maru_streams_catching_up', 'Streams that read from the store what they have missed, one for each subscription and channel.'],
+  coalescingGroups: ['maru_coalescing_groups', 'Different answers that an event may have here: documents with their variables, and viewers where they matter.'],
+  audiences: ['maru_audiences', 'Coalescing groups, counted once for each channel that somebody in them is told of live.'],
+  headLag: ['maru_heads_lag_seconds', 'Time since all watched streams were last compared with their heads in the store.'],
+  busUp: ['maru_bus_up', '1 while news travels between replicas; else streams live on the comparison of heads.'],
+  admissionWaiting: ['maru_admission_waiting', 'Reads of those who come back that wait for their turn.'],
+  admissionRunning: ['maru_admission_running', 'Reads of those who come back that are under way.'],
+} as const satisfies Record<string, readonly [name: string, help: string]>
+
+export type GaugeName = keyof typeof described
+
+/** Says what a gauge reads from now on. */
+export type Watch = (readings: Partial<Record<GaugeName, () => number>>) => void
+
+/** Registers the gauges. */
+export function createGauges(registers: Registry[]): Watch {
+  const readings = new Map<string, () => number>()
+  for (const [key, [name, help]] of Object.entries(described)) {
+    new Gauge({
+      registers,
+      name,
+      help,
+      collect() {
+        this.set(readings.get(key)?.() ?? 0)
+      },
+    })
+  }
+  return (given) => {
+    for (const [key, read] of Object.entries(given)) readings.set(key, read)
+  }
+}
