@@ -1,7 +1,7 @@
 import { type AnyColumn, getTableName } from 'drizzle-orm'
 import type { Transaction } from './connection.ts'
 import {
-  accountChanges, accounts, buckets, channelBuckets, channels, credentials, directChannels, drafts, expirations,
+  accountChanges, accounts, blocks, buckets, channelBuckets, channels, contacts, credentials, directChannels, drafts, expirations,
   identities, imports, members, mentions, messageChanges, messages, outbox, reactions, replies, sendKeys, sessions,
   threads, usernames, users, workerLeases,
 } from './tables/index.ts'
@@ -21,7 +21,7 @@ export const groups: readonly (readonly AnyColumn[])[] = [
   ],
   [
     users.id, accounts.userId, accountChanges.userId, credentials.userId, sessions.userId, drafts.userId,
-    directChannels.lowUserId,
+    directChannels.lowUserId, contacts.userId, blocks.userId,
   ],
   [usernames.key],
   [identities.subject],

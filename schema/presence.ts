@@ -1,6 +1,6 @@
 import { badInput } from '../server/errors.ts'
-import { maxWatched, openPresence } from '../server/fanout/presence-stream.ts'
-import { builder, ofViewer } from './builder.ts'
+import { maxWatched, type PresenceNews } from '../server/fanout/presence-stream.ts'
+import { builder } from './builder.ts'
 import { readUserId } from './ids.ts'
 import { whileWatching } from './subscriptions.ts'
 import { presenceStatus, presenceType, userType } from './types.ts'
@@ -14,17 +14,13 @@ presenceType.implement({
   }),
 })
 
-const presenceEvent = builder.objectRef<{ userId: string }>('PresenceEvent').implement({
+const presenceEvent = builder.objectRef<PresenceNews>('PresenceEvent').implement({
   fields: (t) => ({
     user: t.field({
       type: userType,
       resolve: async ({ userId }, _, { loaders }) => (await loaders.user.load(userId))!,
     }),
-    presence: t.field({
-      ...ofViewer,
-      type: presenceType,
-      resolve: ({ userId }, _, { own }) => own.presence.load(userId),
-    }),
+    presence: t.field({ type: presenceType, resolve: ({ presence }) => presence }),
   }),
 })
 
@@ -46,13 +42,13 @@ builder.subscriptionFields((t) => ({
     subscribe: async (_, args, context) => {
       const viewerId = requireViewer(context)
       const userIds = args.userIds.map((id) => readUserId(id, 'userIds'))
-      if (userIds.length <= maxWatched) {
-        const known = await context.loaders.user.loadMany(userIds)
+      const { presence } = context.streams
+      if (new Set(userIds).size <= maxWatched) {
+        const known = await context.loaders.user.loadMany(userIds.filter((id) => !presence.isWatched(id)))
         if (known.includes(null)) throw badInput('One of these users does not exist.', 'userIds')
       }
-      const find = (ids: readonly string[]) => context.services.presence.find(viewerId, ids)
-      return whileWatching(context, await openPresence(context.streams, userIds, find))
+      return whileWatching(context, await presence.open(viewerId, userIds))
     },
-    resolve: (userId) => ({ userId: userId as string }),
+    resolve: (news) => news as PresenceNews,
   }),
 }))

@@ -1,4 +1,4 @@
-import { openReceipts, type ReceiptNews } from '../server/fanout/signal-streams.ts'
+import type { ReceiptNews } from '../server/fanout/signal-streams.ts'
 import { builder } from './builder.ts'
 import { channelPayload } from './channels.ts'
 import { readChannelId } from './ids.ts'
@@ -43,7 +43,7 @@ builder.subscriptionFields((t) => ({
     args: { channelId: t.arg.id({ required: true }) },
     subscribe: async (_, args, context) => {
       const channelId = readChannelId(args.channelId, 'channelId')
-      return whileWatching(context, await openReceipts(context.streams, requireViewer(context), channelId))
+      return whileWatching(context, await context.streams.signals.openReceipts(requireViewer(context), channelId))
     },
     resolve: (news) => news as ReceiptNews,
   }),

@@ -1,4 +1,4 @@
-import { openTyping, type TypingNews } from '../server/fanout/signal-streams.ts'
+import type { TypingNews } from '../server/fanout/signal-streams.ts'
 import { builder } from './builder.ts'
 import { readChannelId } from './ids.ts'
 import { whileWatching } from './subscriptions.ts'
@@ -31,7 +31,7 @@ builder.subscriptionFields((t) => ({
     args: { channelId: t.arg.id({ required: true }) },
     subscribe: async (_, args, context) => {
       const channelId = readChannelId(args.channelId, 'channelId')
-      return whileWatching(context, await openTyping(context.streams, requireViewer(context), channelId))
+      return whileWatching(context, await context.streams.signals.openTyping(requireViewer(context), channelId))
     },
     resolve: (news) => news as TypingNews,
   }),

@@ -12,10 +12,14 @@ import { createAudiences } from './fanout/audience.ts'
 import { channelSource } from './fanout/channel-source.ts'
 import { createFeeds } from './fanout/feed.ts'
 import { createGathering } from './fanout/gathering.ts'
+import { createPresenceHub } from './fanout/presence-stream.ts'
+import { createReturning } from './fanout/returning.ts'
+import { createSignalHub } from './fanout/signal-streams.ts'
 import type { StreamDeps } from './fanout/streams.ts'
 import { nextFrames } from './http/frames.ts'
 import { createAccessTokens, createExternalTokens } from './lib/access-tokens.ts'
 import { startEmbeddedPostgres } from './lib/embedded-postgres.ts'
+import { connectRedis } from './lib/redis.ts'
 import { loadSecrets } from './lib/secrets.ts'
 import { createMessageStore, type MessageStore } from './message-store/message-store.ts'
 import { ensureBuckets } from './message-store/partitions.ts'
@@ -25,6 +29,8 @@ import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { measureBus } from './observability/bus.ts'
 import { measureStatements } from './observability/statements.ts'
+import { createMemoryRegistry } from './presence/memory-registry.ts'
+import { redisRegistry } from './presence/redis-registry.ts'
 import { createServices, type Services } from './services.ts'
 import { explainStoreFailure } from './start-error.ts'
 
@@ -150,13 +156,15 @@ export async function createApp(
   const { database } = store
   const onError = (error: unknown) => log.warn({ err: error }, 'will be tried again')
   const lease = await leaseWorker(database, onError)
+  const deployment = await deploymentOf(database)
+  const redis = config.redisUrl === null ? null : await connectRedis({ url: config.redisUrl, onError })
   const bus = measureBus(
     config.redisUrl === null
       ? createMemoryBus()
-      : createRedisBus({ url: config.redisUrl, deployment: await deploymentOf(database), onError, onLost: () => metrics.busPublishErrors.inc() }),
+      : createRedisBus({ url: config.redisUrl, deployment, onError, onLost: () => metrics.busPublishErrors.inc() }),
     metrics,
   )
-  const announce = createAnnouncer(bus)
+  const announce = createAnnouncer(bus, (channelId, changes) => channelFeeds.tell(channelId, changes))
   const snowflakes = createSnowflakes(lease.worker)
   const messageStore = createMessageStore({
     database,
@@ -177,24 +185,44 @@ export async function createApp(
   const services = createServices(
     { database, store: messageStore, snowflakes, announce, limits: { groupMembers: config.limits.groupMaxMembers } },
     { tokens, refreshDays: config.auth.refreshTokenDays, external: provider !== null },
+    redis === null ? createMemoryRegistry : redisRegistry({ redis, deployment, onError }),
   )
 
+  let comparedAt = performance.now()
   const watched = {
     bus,
     onError,
     onMissed: () => metrics.catchUpReads.inc(),
-    onCompared: (milliseconds: number) => metrics.headsPollSeconds.observe(milliseconds / 1_000),
+    onCompared(milliseconds: number, behind: number) {
+      metrics.headsPollSeconds.observe(milliseconds / 1_000)
+      metrics.headsBehind.inc(behind)
+      comparedAt = performance.now()
+    },
   }
   const channels = channelSource(messageStore)
   const accounts = accountSource(database)
-  const channelFeeds = createFeeds({ source: channels, ...watched })
+  const { poolSize } = config.database
+  const returning = createReturning({
+    database,
+    store: messageStore,
+    channels,
+    accounts,
+    poolSize,
+    onAdmitted: (milliseconds) => metrics.admissionSeconds.observe(milliseconds / 1_000),
+  })
+  const channelFeeds = createFeeds({ source: channels, openingHeads: returning.channels.heads, ...watched })
+  const accountFeeds = createFeeds({ source: accounts, openingHeads: returning.accounts.heads, ...watched })
   const gathering = createGathering()
   const streams: StreamDeps = {
     database,
     bus,
-    channels: { source: channels, feeds: channelFeeds },
-    accounts: { source: accounts, feeds: createFeeds({ source: accounts, ...watched }) },
+    channels: { source: channels, feeds: channelFeeds, ...returning.channels },
+    accounts: { source: accounts, feeds: accountFeeds, ...returning.accounts },
+    admission: returning.admission,
+    standings: returning.standings,
     gathering,
+    signals: createSignalHub({ bus, standings: returning.standings, feeds: channelFeeds, onError }),
+    presence: createPresenceHub({ bus, look: services.presence.look, visible: services.presence.visible, onError }),
     audiences: createAudiences({
       feeds: channelFeeds,
       gathering,
@@ -202,6 +230,15 @@ export async function createApp(
       onDelivered: (deliveries) => metrics.eventsDelivered.inc(deliveries),
     }),
   }
+  metrics.watch({
+    streamsWatched: () => streams.channels.feeds.size() + streams.accounts.feeds.size(),
+    streamsReading: () => streams.audiences.reading,
+    audiences: () => streams.audiences.size(),
+    headLag: () => (performance.now() - comparedAt) / 1_000,
+    busUp: () => (bus.isUp() ? 1 : 0),
+    admissionWaiting: returning.admission.waiting,
+    admissionRunning: returning.admission.running,
+  })
 
   return {
     database,
@@ -227,7 +264,10 @@ export async function createApp(
       await messageStore.drain()
       streams.channels.feeds.close()
       streams.accounts.feeds.close()
-      services.presence.close()
+      returning.close()
+      streams.presence.close()
+      await services.presence.close()
+      redis?.close()
       await bus.close()
       await lease.release().catch(onError)
     },

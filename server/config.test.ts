@@ -67,6 +67,11 @@ test('a whole environment is read', () => {
   expect(config.tracing.endpoint).toBe('http://localhost:4318')
 })
 
+test('a Redis Cluster may be named by several of its nodes', () => {
+  const redisUrl = 'rediss://maru:pw@one:6379,two:6380, rediss://three'
+  expect(readConfig({ REDIS_URL: redisUrl }).redisUrl).toBe(redisUrl)
+})
+
 test('an empty variable counts as not set', () => {
   expect(readConfig({ PORT: '', DATABASE_URL: '', S3_BUCKET: ' ' })).toEqual(readConfig({}))
 })
@@ -103,7 +108,7 @@ test.each([
   ['HOST', ['http://localhost', 'a b', '-', '1.2.3.4:80']],
   ['PUBLIC_URL', ['chat.example.org', 'ftp://example.org', 'https://', 'https://example.org?a=1', 'https://e.org#a']],
   ['CORS_ORIGINS', ['*', 'https://*.example.org', 'https://example.org/app', 'example.org', 'https://a@example.org']],
-  ['REDIS_URL', ['redis', 'http://redis', 'redis://']],
+  ['REDIS_URL', ['redis', 'http://redis', 'redis://', 'redis://one,', 'redis://one,http://two', 'redis://one?tls=1']],
   ['DATABASE_POOL_SIZE', ['0', '1', 'ten']],
   ['JWT_SECRET', ['too short']],
   ['OTEL_EXPORTER_OTLP_ENDPOINT', ['localhost:4317', 'grpc://localhost']],

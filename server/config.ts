@@ -11,6 +11,7 @@ import {
   webAddress,
   wholeNumber,
 } from './lib/env-values.ts'
+import { redisUrl } from './lib/redis-url.ts'
 import {
   describeFaults,
   describeSettings,
@@ -75,8 +76,9 @@ export const settings = {
   ),
   REDIS_URL: optional(
     'everything in the one process',
-    'Redis, which several replicas need to hear of each other.',
-    serviceUrl('redis', 'rediss'),
+    'Redis 6 or newer, or a Redis Cluster 7 or newer, which several replicas need to hear of each other. Of a cluster ' +
+      'one address will do; with commas between them more may be given, for when a node is away.',
+    redisUrl(),
     { example: 'redis://redis.example.org:6379', secret: true },
   ),
   S3_ENDPOINT: optional(

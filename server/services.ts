@@ -13,6 +13,7 @@ import { createSessionsService } from './domain/sessions.ts'
 import { createThreadsService } from './domain/threads.ts'
 import { createTypingService } from './domain/typing.ts'
 import { createUsersService } from './domain/users.ts'
+import type { OpenPresenceRegistry } from './presence/registry.ts'
 import type { AccessTokens } from './lib/access-tokens.ts'
 
 export type Services = ReturnType<typeof createServices>
@@ -21,6 +22,7 @@ export type Services = ReturnType<typeof createServices>
 export function createServices(
   deps: Deps,
   accounts: { tokens: AccessTokens; refreshDays: number; external: boolean },
+  openRegistry: OpenPresenceRegistry,
 ) {
   const users = createUsersService(deps)
   const messages = createMessagesService(deps)
@@ -36,7 +38,7 @@ export function createServices(
     threads: createThreadsService(deps, messages),
     readState: createReadStateService(deps),
     drafts: createDraftsService(deps),
-    presence: createPresenceService(deps),
+    presence: createPresenceService(deps, openRegistry),
     search: createSearchService(deps),
     typing: createTypingService(deps),
   }

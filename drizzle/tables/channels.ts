@@ -1,4 +1,4 @@
-import { index, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
+import { boolean, index, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 import { sql } from 'drizzle-orm'
 import { instant, snowflake } from '../columns.ts'
 
@@ -17,6 +17,8 @@ export const channels = pgTable(
     memberCount: integer('member_count').notNull().default(0),
     /** Moves whenever who may do what here moves: a writer names the version it checked. */
     membershipVersion: integer('membership_version').notNull().default(0),
+    /** A DIRECT channel in which one of the two has blocked the other: what was said can be read, and nothing added. */
+    shut: boolean().notNull().default(false),
     /** The change that last touched name or topic. */
     infoChange: integer('info_change').notNull().default(0),
     /** The oldest message that is kept; 0 before there is any. */

@@ -1,5 +1,7 @@
 export * from './accounts.ts'
+export * from './blocks.ts'
 export * from './channels.ts'
+export * from './contacts.ts'
 export * from './messages.ts'
 export * from './operations.ts'
 export * from './users.ts'

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { boolean, index, integer, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 import { bytes, instant, snowflake } from '../columns.ts'
 
@@ -56,5 +57,7 @@ export const sessions = pgTable(
   (table) => [
     primaryKey({ columns: [table.userId, table.id] }),
     index('sessions_expires_at').on(table.expiresAt),
+    // Every replica asks once a second which have ended.
+    index('sessions_revoked_at').on(table.revokedAt).where(sql`${table.revokedAt} is not null`),
   ],
 )

@@ -1,8 +1,10 @@
-import { and, eq, sql } from 'drizzle-orm'
+import { eq, sql } from 'drizzle-orm'
 import { users } from '../../drizzle/tables/index.ts'
 import { isOneOf } from '../lib/sql.ts'
 import { checkText } from '../lib/text.ts'
+import type { OpenPresenceRegistry } from '../presence/registry.ts'
 import type { Deps } from './deps.ts'
+import { pairKey, visiblePairs } from './visibility.ts'
 
 export type PresenceStatus = 'ONLINE' | 'AWAY' | 'DO_NOT_DISTURB' | 'OFFLINE'
 export type Presence = { status: PresenceStatus; statusText: string | null; lastActiveAt: Date | null }
@@ -14,30 +16,64 @@ export const presenceGraceMs = 10_000
 
 const maxStatusText = 100
 
-const offline: Presence = { status: 'OFFLINE', statusText: null, lastActiveAt: null }
+/** Somebody of whom there is nothing to see. One object, so that all who are shown it are shown the same. */
+export const unseen: Presence = { status: 'OFFLINE', statusText: null, lastActiveAt: null }
 
-/** Who is there. Connections are counted where they are held; what users chose to show is in the store. */
-export function createPresenceService({ database, announce }: Deps, options = { graceMs: presenceGraceMs }) {
+/**
+ * Who is there. Connections are counted here where they are held, over all replicas in the registry; what users chose to
+ * show is in the store.
+ */
+export function createPresenceService(
+  { database, announce }: Deps,
+  openRegistry: OpenPresenceRegistry,
+  options = { graceMs: presenceGraceMs },
+) {
   const { orm } = database
   const connections = new Map<string, number>()
   const leaving = new Map<string, NodeJS.Timeout>()
+  const registry = openRegistry({
+    async onLeaving(userIds) {
+      // Who hides is not given away by when they were last there.
+      await database.run(
+        `/* last active */ update users set last_active_at = now()
+         where id = any ($1::bigint[]) and presence_status is distinct from 'OFFLINE'`,
+        [userIds],
+      )
+    },
+    onMoved: (userIds) => userIds.forEach(announce.presence),
+  })
 
-  async function leave(userId: string) {
-    leaving.delete(userId)
-    connections.delete(userId)
-    // Who hides is not given away by when they were last there.
-    const isSeen = sql`${users.presenceStatus} is distinct from 'OFFLINE'`
-    await orm.update(users).set({ lastActiveAt: sql`now()` }).where(and(eq(users.id, userId), isSeen))
-    announce.presence(userId)
+  /** Where these users stand, whoever asks; UNAVAILABLE where the store cannot be asked. */
+  async function look(userIds: readonly string[]): Promise<Map<string, Presence>> {
+    const [rows, online] = await Promise.all([
+      orm
+        .select({
+          id: users.id,
+          status: users.presenceStatus,
+          statusText: users.presenceText,
+          lastActiveAt: users.lastActiveAt,
+        })
+        .from(users)
+        .where(isOneOf(users.id, userIds)),
+      registry.online(userIds),
+    ])
+    const known = new Map(
+      rows.map((row): [string, Presence] => {
+        const status = online.has(row.id) ? (row.status ?? 'ONLINE') : 'OFFLINE'
+        const lastActiveAt = status === 'OFFLINE' ? row.lastActiveAt : new Date()
+        return [row.id, { status, statusText: row.statusText, lastActiveAt }]
+      }),
+    )
+    return new Map(userIds.map((id) => [id, known.get(id) ?? unseen]))
   }
 
   return {
-    /** Counts a connection of a user; returns what ends it. */
+    /** Counts a connection of a user; returns what ends it. Waits for nothing. */
     connect(userId: string): () => void {
       const before = connections.get(userId) ?? 0
       connections.set(userId, before + 1)
       clearTimeout(leaving.get(userId))
-      if (!leaving.delete(userId) && before === 0) announce.presence(userId)
+      if (!leaving.delete(userId) && before === 0) registry.join(userId)
       let open = true
       return () => {
         if (!open) return
@@ -46,8 +82,9 @@ export function createPresenceService({ database, announce }: Deps, options = { 
         connections.set(userId, left)
         if (left > 0) return
         const timer = setTimeout(() => {
-          // With the store away the time of the last visit is lost, and nothing else.
-          leave(userId).catch(() => announce.presence(userId))
+          leaving.delete(userId)
+          connections.delete(userId)
+          registry.leave(userId)
         }, options.graceMs)
         leaving.set(userId, timer.unref())
       }
@@ -61,60 +98,31 @@ export function createPresenceService({ database, announce }: Deps, options = { 
         .set({
           presenceStatus: status === 'ONLINE' ? null : status,
           // To the others it looks as if they left now.
-          ...(status === 'OFFLINE' ? { lastActiveAt: new Date() } : {}),
+          ...(status === 'OFFLINE' ? { lastActiveAt: sql`now()` } : {}),
           // An absent text keeps what is there.
           ...(statusText === undefined ? {} : { presenceText: text }),
         })
         .where(eq(users.id, viewerId))
       announce.presence(viewerId)
-      return (await this.find(viewerId, [viewerId])).get(viewerId)!
+      return (await look([viewerId])).get(viewerId)!
     },
 
-    /** Where these users stand, as the viewer may see it: OFFLINE for those with whom the viewer shares no channel. */
+    look,
+
+    /** Who of these may see whom, as the keys of `pairKey`. */
+    visible: (pairs: readonly { viewerId: string; userId: string }[]) => visiblePairs(database, pairs),
+
+    /** Where these users stand, as the viewer may see it: OFFLINE where it is none of the viewer’s business. */
     async find(viewerId: string, userIds: readonly string[]): Promise<Map<string, Presence>> {
-      const visible = await visibleTo(viewerId, userIds)
-      const rows =
-        visible.size === 0
-          ? []
-          : await orm
-              .select({
-                id: users.id,
-                status: users.presenceStatus,
-                statusText: users.presenceText,
-                lastActiveAt: users.lastActiveAt,
-              })
-              .from(users)
-              .where(isOneOf(users.id, [...visible]))
-      const known = new Map(
-        rows.map((row): [string, Presence] => {
-          const connected = connections.has(row.id)
-          const status = connected ? (row.status ?? 'ONLINE') : 'OFFLINE'
-          const lastActiveAt = status === 'OFFLINE' ? row.lastActiveAt : new Date()
-          return [row.id, { status, statusText: row.statusText, lastActiveAt }]
-        }),
-      )
-      return new Map(userIds.map((id) => [id, known.get(id) ?? offline]))
+      const pairs = userIds.map((userId) => ({ viewerId, userId }))
+      const [visible, seen] = await Promise.all([visiblePairs(database, pairs), look(userIds)])
+      return new Map(pairs.map((pair) => [pair.userId, visible.has(pairKey(pair)) ? seen.get(pair.userId)! : unseen]))
     },
 
-    close() {
+    async close(): Promise<void> {
       for (const timer of leaving.values()) clearTimeout(timer)
+      leaving.clear()
+      await registry.close()
     },
-  }
-
-  async function visibleTo(viewerId: string, userIds: readonly string[]): Promise<Set<string>> {
-    const others = userIds.filter((id) => id !== viewerId)
-    const rows =
-      others.length === 0
-        ? []
-        : await database.run<{ user_id: string }>(
-            `/* who shares a channel */ select distinct theirs.user_id from members own
-             join members theirs on theirs.channel_id = own.channel_id and theirs.user_id = any ($2::bigint[])
-               and theirs.left_at is null
-             where own.user_id = $1 and own.left_at is null`,
-            [viewerId, `{${others.join(',')}}`],
-          )
-    const visible = new Set(rows.map((row) => row.user_id))
-    if (others.length < userIds.length) visible.add(viewerId)
-    return visible
   }
 }

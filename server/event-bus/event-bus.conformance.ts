@@ -40,7 +40,12 @@ export function describeEventBus(name: string, start: () => Promise<BusEngine>):
       return { heard, unsubscribe }
     }
 
-    test('is up', () => expect([here.isUp(), there.isUp()]).toEqual([true, true]))
+    test('is up, with all its shards', () => {
+      expect([here.isUp(), there.isUp()]).toEqual([true, true])
+      const { shards, shardsUp } = there.state()
+      expect(shards).toBeGreaterThan(0)
+      expect(shardsUp).toBe(shards)
+    })
 
     test('a handler gets each payload once, as it was published, in the order in which a replica published it', async () => {
       const topic = newTopic()
@@ -112,6 +117,50 @@ export function describeEventBus(name: string, start: () => Promise<BusEngine>):
       expect(first.heard).toEqual([])
     })
 
+    test('a topic may have any name, and a payload be empty', async () => {
+      const names = ['a b', '{tag}:1', '}{', '{}', '채널:마루 🪵', '\r\n', 'x'.repeat(1_000)].map((name) => name + newTopic())
+      const heard = await Promise.all(names.map((name) => collect(there, name)))
+      for (const name of names) here.publish(name, '')
+      for (const [place, name] of names.entries()) expect(await settle(name, here, heard[place]!.heard)).toEqual([''])
+    })
+
+    test('who comes second to a topic is told no sooner than the first that it is listened to', async () => {
+      for (let round = 0; round < 50; round++) {
+        const topic = newTopic()
+        const first = collect(there, topic)
+        const { heard } = await collect(there, topic)
+        here.publish(topic, `${round}`)
+        expect(await settle(topic, here, heard)).toEqual([`${round}`])
+        await first
+      }
+    })
+
+    test('who leaves and comes back in one breath is heard', async () => {
+      for (let round = 0; round < 50; round++) {
+        const topic = newTopic()
+        const first = await collect(there, topic)
+        first.unsubscribe()
+        const second = collect(there, topic)
+        const third = collect(there, topic)
+        ;(await second).unsubscribe()
+        here.publish(topic, `${round}`)
+        expect(await settle(topic, here, (await third).heard)).toEqual([`${round}`])
+        expect(first.heard).toEqual([])
+      }
+    })
+
+    test('ten thousand topics at once are all heard, and leave nothing behind', async () => {
+      const before = there.state().topics
+      const many = Array.from({ length: 10_000 }, newTopic)
+      const subscriptions = await Promise.all(many.map((topic) => collect(there, topic)))
+      expect(there.state()).toMatchObject({ topics: before + 10_000 })
+      for (const topic of many) here.publish(topic, topic)
+      await expect.poll(() => subscriptions.filter(({ heard }) => heard.length > 0).length, { timeout: 10_000 }).toBe(10_000)
+      expect(subscriptions.map(({ heard }) => heard)).toEqual(many.map((topic) => [topic]))
+      for (const { unsubscribe } of subscriptions) unsubscribe()
+      expect(there.state().topics).toBe(before)
+    })
+
     test('publishing to nobody, and from within a handler, does no harm', async () => {
       here.publish(newTopic(), 'nobody listens')
       const [question, answer] = [newTopic(), newTopic()]
@@ -119,6 +168,12 @@ export function describeEventBus(name: string, start: () => Promise<BusEngine>):
       const { heard } = await collect(here, answer)
       here.publish(question, 'how are you')
       await expect.poll(() => heard).toEqual(['re: how are you'])
+    })
+
+    test('once closed it takes what is published, and carries nothing', async () => {
+      const closing = await engine.connect()
+      await closing.close()
+      expect(() => closing.publish(newTopic(), 'nobody carries this')).not.toThrow()
     })
   })
 }

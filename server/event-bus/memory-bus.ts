@@ -23,6 +23,7 @@ export function createMemoryBus(): EventBus {
     },
     onGap() {},
     isUp: () => true,
+    state: () => ({ shards: 1, shardsUp: 1, topics: topics.size }),
     async close() {
       topics.clear()
     },

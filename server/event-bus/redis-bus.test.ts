@@ -1,22 +1,16 @@
 import { Redis } from 'ioredis'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { findRedis, type RedisServer, startRedis } from '../testing/redis.ts'
 import { describeEventBus } from './event-bus.conformance.ts'
 import type { EventBus } from './event-bus.ts'
-import { createRedisBus } from './redis-bus.ts'
-
-async function connectTo(url: string, onLost?: () => void): Promise<EventBus> {
-  const bus = createRedisBus({ url, onError: () => {}, ...(onLost === undefined ? {} : { onLost }) })
-  await vi.waitFor(() => expect(bus.isUp()).toBe(true))
-  return bus
-}
+import { connectBus, describeRedisBus } from './redis-bus.conformance.ts'
 
 describeEventBus('the bus through Redis', async () => {
   const redis = await findRedis()
   const buses: EventBus[] = []
   return {
     async connect() {
-      const bus = await connectTo(redis.url)
+      const bus = await connectBus(redis.url)
       buses.push(bus)
       return bus
     },
@@ -25,6 +19,11 @@ describeEventBus('the bus through Redis', async () => {
       await redis.stop()
     },
   }
+})
+
+describeRedisBus('the bus through Redis', async () => {
+  const redis = await startRedis()
+  return { url: redis.url, nodes: [redis], stop: () => redis.stop() }
 })
 
 describe('the bus through Redis, when Redis fails', () => {
@@ -38,8 +37,8 @@ describe('the bus through Redis, when Redis fails', () => {
   afterAll(() => redis.stop())
   beforeEach(async () => {
     lost = 0
-    here = await connectTo(redis.url, () => lost++)
-    there = await connectTo(redis.url)
+    here = await connectBus(redis.url, { onLost: () => lost++ })
+    there = await connectBus(redis.url)
   })
   afterEach(async () => {
     redis.thaw()

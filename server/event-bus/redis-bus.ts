@@ -1,103 +1,116 @@
-import { Redis } from 'ioredis'
+import { seldom } from '../lib/redis-errors.ts'
+import { redisAddresses } from '../lib/redis-url.ts'
 import type { EventBus } from './event-bus.ts'
+import type { Shard } from './redis-shard.ts'
+import { followRedis } from './redis-topology.ts'
 
-/** A Redis that has not answered a command for so long is taken for gone, and its connection is dropped. Milliseconds. */
-const silenceMs = 2_000
-
-/** How often each connection is asked for a sign of life: who only listens would not notice a peer that has vanished. */
+/** How often each connection is asked for a sign of life. Milliseconds. */
 const heartbeatMs = 3_000
 
-/** Topics in one command: a call takes only so many arguments, and Redis does nothing else meanwhile. */
-const topicsAtOnce = 1_000
+type Topic = {
+  handlers: Set<(payload: string) => void>
+  /** Where it lives; null while that is not known. */
+  shard: Shard | null
+  listening: Promise<void>
+}
 
 /**
- * The bus of many replicas on one Redis. Two connections, as Redis wants it: one that listens, one that publishes.
- * With Redis away nothing waits: publishing fails at once and streams go on by comparing heads.
+ * The bus of many replicas on a Redis, or on a Redis Cluster, with its sharded channels: it finds out by itself which
+ * of the two `url` names. With Redis away nothing waits: what is published is lost, and streams go on by comparing heads.
  */
 export function createRedisBus(options: {
+  /** As `redisAddresses` reads it. */
   url: string
   /** What the deployment is called: others on the same Redis have other topics. */
   deployment?: string
+  /** The same complaint comes but every ten seconds, for as long as there is reason for it. */
   onError: (error: Error) => void
-  /** Called for each payload that could not be published. */
+  /** Called for each payload that was not published, or of which that is not known. */
   onLost?: () => void
 }): EventBus {
+  const onLost = options.onLost ?? (() => {})
+  const onError = seldom(options.onError)
   const prefix = `maru:${options.deployment ?? ''}:`
-  const named = (topic: string) => prefix + topic
-  const settings = {
-    enableOfflineQueue: false,
-    // What was under way when a connection broke may have arrived: sending it again would deliver it twice.
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    commandTimeout: silenceMs,
-    connectTimeout: silenceMs,
-    // Without it a frozen Redis would be written to for as long as memory lasts.
-    socketTimeout: silenceMs,
-    retryStrategy: (attempt: number) => Math.min(50 * 2 ** attempt, 1_000),
-  }
-  const publisher = new Redis(options.url, settings)
-  // The listener subscribes again by itself when it is back; handlers that came meanwhile are added then.
-  const listener = new Redis(options.url, { ...settings, autoResubscribe: false })
-  const topics = new Map<string, { handlers: Set<(payload: string) => void>; listening: Promise<unknown> }>()
+  /** By channel, which is a topic's name on Redis. */
+  const topics = new Map<string, Topic>()
   const gapHandlers = new Set<() => void>()
-  publisher.on('error', options.onError)
-  listener.on('error', options.onError)
-  listener.on('message', (name: string, payload: string) => {
-    for (const handler of topics.get(name.slice(prefix.length))?.handlers ?? []) {
-      // Whoever else publishes to this Redis may publish anything: it must not end the process.
-      try {
-        handler(payload)
-      } catch (error) {
-        options.onError(error as Error)
+  const tellGap = () => gapHandlers.forEach((handler) => handler())
+
+  const redis = followRedis({
+    addresses: redisAddresses(options.url),
+    onMessage(channel, payload) {
+      for (const handler of topics.get(channel)?.handlers ?? []) {
+        // Whoever else publishes to this Redis may publish anything: it must not end the process.
+        try {
+          handler(payload)
+        } catch (error) {
+          onError(error as Error)
+        }
       }
-    }
-  })
-  listener.on('ready', () => {
-    const names = [...topics.keys()].map(named)
-    const commands = []
-    for (let start = 0; start < names.length; start += topicsAtOnce) {
-      commands.push(listener.subscribe(...names.slice(start, start + topicsAtOnce)))
-    }
-    Promise.all(commands).then(() => gapHandlers.forEach((handler) => handler()), options.onError)
+    },
+    onListening: tellGap,
+    onMap: moveTopics,
+    onError,
+    onLost,
   })
 
-  const heartbeat = setInterval(() => {
-    // Who does not answer is disconnected by `socketTimeout`; there is nothing else to do about it.
-    for (const redis of [publisher, listener]) if (redis.status === 'ready') redis.ping().catch(() => {})
-  }, heartbeatMs)
+  /** Some channels may live elsewhere now. */
+  function moveTopics() {
+    const moving: Promise<void>[] = []
+    for (const [channel, topic] of topics) {
+      const shard = redis.shardOf(channel)
+      if (shard === topic.shard) continue
+      topic.shard?.forget(channel)
+      topic.shard = shard
+      topic.listening = shard?.listen(channel) ?? Promise.resolve()
+      // A shard that is not up yet tells of the gap itself, once it is.
+      if (shard?.isUp()) moving.push(topic.listening)
+    }
+    if (moving.length > 0) void Promise.all(moving).then(tellGap)
+  }
+
+  const heartbeat = setInterval(() => redis.shards().forEach((shard) => shard.beat()), heartbeatMs)
   heartbeat.unref()
 
   return {
     publish(topic, payload) {
-      publisher.publish(named(topic), payload).catch((error: Error) => {
-        options.onLost?.()
-        options.onError(error)
-      })
+      const channel = prefix + topic
+      const shard = redis.shardOf(channel)
+      if (shard === null) onLost()
+      else shard.publish(channel, payload)
     },
     async subscribe(topic, handler) {
+      const channel = prefix + topic
+      // A handler of its own for each subscription, so that the same function may be subscribed twice.
       const own = (payload: string) => handler(payload)
-      let known = topics.get(topic)
+      let known = topics.get(channel)
       if (known === undefined) {
-        // While Redis is away the subscription waits for its return: the store is asked until then.
-        known = { handlers: new Set(), listening: listener.subscribe(named(topic)).catch(options.onError) }
-        topics.set(topic, known)
+        const shard = redis.shardOf(channel)
+        known = { handlers: new Set(), shard, listening: shard?.listen(channel) ?? Promise.resolve() }
+        topics.set(channel, known)
       }
-      const { handlers, listening } = known
-      handlers.add(own)
-      await listening
+      known.handlers.add(own)
+      await known.listening
       return () => {
-        handlers.delete(own)
-        if (handlers.size > 0 || topics.get(topic)?.handlers !== handlers) return
-        topics.delete(topic)
-        listener.unsubscribe(named(topic)).catch(options.onError)
+        known.handlers.delete(own)
+        if (known.handlers.size > 0 || topics.get(channel) !== known) return
+        topics.delete(channel)
+        known.shard?.forget(channel)
       }
     },
     onGap: (handler) => void gapHandlers.add(handler),
-    isUp: () => listener.status === 'ready' && publisher.status === 'ready',
+    isUp: () => redis.isWhole() && redis.shards().every((shard) => shard.isUp()),
+    state() {
+      const shards = redis.shards()
+      return {
+        shards: Math.max(1, shards.length),
+        shardsUp: shards.filter((shard) => shard.isUp()).length,
+        topics: topics.size,
+      }
+    },
     async close() {
       clearInterval(heartbeat)
-      publisher.disconnect()
-      listener.disconnect()
+      redis.close()
     },
   }
 }

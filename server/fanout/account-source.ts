@@ -9,7 +9,10 @@ export type AccountItem = AccountChange & { seq: number }
 /** The changes of accounts. Only its owner reads an account's stream. */
 export const accountSource = (database: Database): Source<AccountItem> => ({
   topic: topics.account,
-  decode: (payload) => [{ ...(JSON.parse(payload) as AccountChange), seq: 0 }],
+  decode(payload, known) {
+    const change = JSON.parse(payload) as AccountChange
+    return change.change > known ? [{ ...change, seq: 0 }] : []
+  },
   toldAt: (change) => change,
   size: () => 0,
   dismisses: () => false,

@@ -1,15 +1,24 @@
 import type { Announcer } from '../domain/announcer.ts'
 import type { EventBus } from '../event-bus/event-bus.ts'
+import type { Change } from '../message-store/changes.ts'
 import { encodeChanges } from './channel-source.ts'
 import { topics } from './topics.ts'
 
-/** The announcer that publishes on the bus. */
-export function createAnnouncer(bus: EventBus): Announcer {
+/**
+ * The announcer that publishes on the bus. `onChannel` is told of a channel's changes when the turn of whoever has made
+ * them is over.
+ */
+export function createAnnouncer(
+  bus: EventBus,
+  onChannel: (channelId: string, changes: readonly Change[]) => void = () => {},
+): Announcer {
   const publish = (topic: string, news: unknown) => bus.publish(topic, JSON.stringify(news))
   return {
     channel(changes) {
       const [first] = changes
-      if (first !== undefined) bus.publish(topics.channel(first.channelId), encodeChanges(changes))
+      if (first === undefined) return
+      queueMicrotask(() => onChannel(first.channelId, changes))
+      bus.publish(topics.channel(first.channelId), encodeChanges(changes))
     },
     account: (change) => publish(topics.account(change.userId), change),
     signal: (channelId, signal) => publish(topics.signals(channelId), signal),

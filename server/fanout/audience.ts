@@ -49,6 +49,8 @@ export type Audiences = {
   leave(group: Group, channelId: string, seat: Seat): void
   /** How many audiences there are. */
   size(): number
+  /** Legs that read from the store rather than being told live, just now. */
+  reading: number
 }
 
 type Deps = {
@@ -86,6 +88,7 @@ export function createAudiences(deps: Deps): Audiences {
     },
     leave: (group, channelId, seat) => byGroup.get(group)?.get(channelId)?.leave(seat),
     size: () => count,
+    reading: 0,
   }
 }
 

@@ -12,25 +12,50 @@ const moments = new Set(['editedAt', 'deletedAt', 'pinnedAt', 'joinedAt', 'leftA
 const revive = (key: string, value: unknown) =>
   moments.has(key) && typeof value === 'string' ? new Date(value) : value
 
+/**
+ * Writes changes as they travel: the number of the newest, so that who knows it need not read on, and then the rows, or
+ * nothing where they are too large. There is at least one change.
+ */
 export function encodeChanges(changes: readonly Change[]): string {
-  const payload = JSON.stringify(changes)
-  return payload.length > maxPayload ? 'null' : payload
+  const rows = JSON.stringify(changes)
+  return `${changes.at(-1)!.change}\n${rows.length > maxPayload ? '' : rows}`
+}
+
+function decodeChanges(payload: string, known: number): Change[] | number {
+  const end = payload.indexOf('\n')
+  const newest = Number(payload.slice(0, end))
+  if (end === -1 || !Number.isInteger(newest)) throw new Error('News without the number of a change')
+  if (newest <= known) return []
+  if (end === payload.length - 1) return newest
+  return (JSON.parse(payload.slice(end + 1), revive) as Change[]).filter(({ change }) => change > known)
 }
 
 /** Whether this change ends a user's membership. */
 export const dismisses = (change: Change, userId: string): boolean =>
   change.type === 'member' && change.member.userId === userId && change.member.leftAt !== null
 
+/** What each change is to who was told of its message before; the same object for everybody. */
+const touchedForms = new WeakMap<Change, Change>()
+
+/** A change to who has been told of its message already: what happened to that last, and not that it was created. */
+export function asTouched(change: Change): Change {
+  if (change.type !== 'message' || change.touched === undefined) return change
+  const known = touchedForms.get(change)
+  if (known !== undefined) return known
+  const { touched, ...rest } = change
+  const form: Change = { ...rest, kind: touched }
+  touchedForms.set(change, form)
+  return form
+}
+
 /** The changes of channels. */
 export const channelSource = (store: Pick<MessageStore, 'heads' | 'changesSince'>): Source<Change> => ({
   topic: topics.channel,
-  decode: (payload) => JSON.parse(payload, revive) as Change[] | null,
+  decode: decodeChanges,
   heads: async (ids) => (await store.heads(ids)).map((head) => ({ id: head.channelId, ...head })),
   since: store.changesSince,
   dismisses,
   toldAt: (change, position) =>
-    change.type === 'message' && change.touched !== undefined && change.message.change <= position.change
-      ? { ...change, kind: change.touched }
-      : change,
+    change.type === 'message' && change.message.change <= position.change ? asTouched(change) : change,
   size: (change) => (change.type === 'message' ? change.message.content.length : 0),
 })

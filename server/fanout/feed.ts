@@ -37,6 +37,11 @@ export type Feeds<T extends Item> = {
   attach(id: string, listener: Listener<T>): Promise<Attached | null>
   /** The same at once, where somebody is attached already; null where nobody is. */
   listen(id: string, listener: Listener<T>): Attached | null
+  /**
+   * What this replica has written itself: handed out without the way over the bus where it is the next. Where it is
+   * not, another replica was first, whose news the bus is about to bring, with this behind it.
+   */
+  tell(id: string, changes: readonly T[]): void
   /** How many streams are watched. */
   size(): number
   close(): void
@@ -63,15 +68,17 @@ type Feed<T> = {
  */
 export function createFeeds<T extends Item>(options: {
   source: Source<T>
+  /** The heads of streams that begin to be watched, together with those of others; the source's own where it is not given. */
+  openingHeads?: Source<T>['heads']
   bus: EventBus
   onError: (error: unknown) => void
   /** Called whenever the store had to be asked, with how many changes were missing. */
   onMissed?: (changes: number) => void
-  /** Called after each comparison of heads, with how long it took. */
-  onCompared?: (milliseconds: number) => void
+  /** Called after each comparison of heads, with how long it took and how many streams were found behind. */
+  onCompared?: (milliseconds: number, behind: number) => void
   intervalMs?: number
 }): Feeds<T> {
-  const { source, bus, onError } = options
+  const { source, openingHeads = source.heads, bus, onError } = options
   const feeds = new Map<string, Feed<T>>()
 
   function deliver(feed: Feed<T>, changes: T[], position: Position) {
@@ -118,25 +125,29 @@ export function createFeeds<T extends Item>(options: {
     if (feed.heard > feed.position.change) void readMissed(feed)
   }
 
-  /** What was published; null also where it cannot be read, as while replicas of two versions run. */
-  function decode(payload: string): T[] | null {
+  /** What was published; no number at all where it cannot be read, as while replicas of two versions run. */
+  function decode(feed: Feed<T>, payload: string): T[] | number {
     try {
-      return source.decode(payload)
+      return source.decode(payload, feed.position.change)
     } catch (error) {
       onError(error)
-      return null
+      return Number.POSITIVE_INFINITY
     }
   }
 
+  /** Whether these are the next changes of a feed that is not being read for. */
+  function areNext(feed: Feed<T>, changes: readonly T[]): boolean {
+    const [first, last] = [changes[0]!, changes.at(-1)!]
+    const isGapless = last.change - first.change === changes.length - 1
+    return !feed.reading && isGapless && first.change === feed.position.change + 1
+  }
+
   function hear(feed: Feed<T>, payload: string) {
-    const changes = decode(payload)
-    // Which change it was is not known: the store is asked, whatever was heard of before.
-    if (changes === null) return lookFor(feed, Number.POSITIVE_INFINITY)
-    const fresh = changes.filter((change) => change.change > feed.position.change)
-    const [first, last] = [fresh[0], fresh.at(-1)]
-    if (first === undefined || last === undefined) return
-    const isNext = first.change === feed.position.change + 1 && last.change - first.change === fresh.length - 1
-    if (isNext && !feed.reading) deliver(feed, fresh, { change: last.change, seq: last.seq })
+    const changes = decode(feed, payload)
+    if (typeof changes === 'number') return lookFor(feed, changes)
+    const last = changes.at(-1)
+    if (last === undefined) return
+    if (areNext(feed, changes)) deliver(feed, changes, { change: last.change, seq: last.seq })
     else lookFor(feed, last.change)
   }
 
@@ -155,7 +166,7 @@ export function createFeeds<T extends Item>(options: {
     feed.ready = (async () => {
       // Listening comes before looking, so that nothing falls between the two.
       feed.unsubscribe = await bus.subscribe(source.topic(id), (payload) => hear(feed, payload))
-      const [head] = await source.heads([id])
+      const [head] = await openingHeads([id])
       feed.reading = false
       if (head === undefined) return false
       feed.position = { change: head.change, seq: head.seq }
@@ -175,14 +186,17 @@ export function createFeeds<T extends Item>(options: {
 
   async function compareHeads(): Promise<void> {
     const started = performance.now()
+    let behind = 0
     const watched = [...feeds.keys()]
     for (let start = 0; start < watched.length; start += headsAtOnce) {
       for (const head of await source.heads(watched.slice(start, start + headsAtOnce))) {
         const feed = feeds.get(head.id)
-        if (feed !== undefined) lookFor(feed, head.change)
+        if (feed === undefined) continue
+        if (feed.isOpen && head.change > feed.position.change) behind++
+        lookFor(feed, head.change)
       }
     }
-    options.onCompared?.(performance.now() - started)
+    options.onCompared?.(performance.now() - started, behind)
   }
 
   let comparing: Promise<void> | null = null
@@ -227,6 +241,12 @@ export function createFeeds<T extends Item>(options: {
     listen(id, listener) {
       const feed = feeds.get(id)
       return feed?.isOpen === true ? join(feed, listener) : null
+    },
+    tell(id, changes) {
+      const feed = feeds.get(id)
+      const last = changes.at(-1)
+      if (feed === undefined || last === undefined || !areNext(feed, changes)) return
+      deliver(feed, changes.slice(), { change: last.change, seq: last.seq })
     },
     size: () => feeds.size,
     close() {

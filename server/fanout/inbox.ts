@@ -7,7 +7,7 @@ import type { AccountItem } from './account-source.ts'
 import type { Telling } from './audience.ts'
 import { decodeCursor } from './cursor.ts'
 import type { Feeds } from './feed.ts'
-import type { PushStream } from './group.ts'
+import type { PushStream, Subscriber } from './group.ts'
 import { type Follower, Leg } from './leg.ts'
 import { patiently } from './patience.ts'
 import { Pump } from './pump.ts'
@@ -16,6 +16,7 @@ import { createRoom } from './room.ts'
 import type { Item, Source } from './source.ts'
 import { dismisses } from './channel-source.ts'
 import { checkCursorIsGood, type StreamDeps } from './streams.ts'
+import type { Walks } from './walk.ts'
 
 /** What an inbox tells: a change of a channel or of the account, or that all which happened before is told. */
 export type InboxItem =
@@ -28,15 +29,16 @@ export type InboxItem =
 /** Cursors of one inbox: a channel each, and people with more channels than this do not exist. */
 const maxCursors = 10_000
 
-/** Readers that are opened at once, so that a return after a night does not take every connection to the store. */
-const openedAtOnce = 8
+/** Readers that are opened at once: the bus is asked for so many topics, and the store for their heads in one query. */
+const openedAtOnce = 256
 
 const accountKey = 'account'
 
 /**
  * Everything that concerns one user: the account's stream and those of all their channels, in any order between
  * streams and in order within each. Streams that `after` does not name begin now. Throws BAD_USER_INPUT for what is no
- * cursor of theirs, and CURSOR_EXPIRED for one from the future, or from before what is kept; its field says which.
+ * cursor of theirs, CURSOR_EXPIRED for one from the future, or from before what is kept, where its field says which; and
+ * RATE_LIMITED where too many come back just now.
  */
 export async function openInbox(
   deps: StreamDeps,
@@ -44,7 +46,8 @@ export async function openInbox(
   after: readonly string[],
 ): Promise<PushStream<InboxItem>> {
   const held = readCursors(after, viewerId)
-  const pump = new Pump<InboxItem>()
+  deps.admission.check()
+  const pump = new InboxStream()
   const room = createRoom()
   /** Streams that may have something to tell. */
   const ready = new Set<string>()
@@ -56,7 +59,7 @@ export async function openInbox(
   let synced = false
   const isClosed = () => pump.isClosed
 
-  function listen<T extends Item>(stream: { source: Source<T>; feeds: Feeds<T> }, id: string, key: string) {
+  function listen<T extends Item>(stream: { source: Source<T>; feeds: Feeds<T>; walks: Walks<T> }, id: string, key: string) {
     const onReady = () => {
       ready.add(key)
       pump.wake()
@@ -102,25 +105,16 @@ export async function openInbox(
     if (onPage === channelId) onPage = null
   }
 
-  const ownMemberships = (channelId?: string): Promise<MemberRow[]> =>
-    deps.database.orm
-      .select()
-      .from(members)
-      .where(
-        and(
-          eq(members.userId, viewerId),
-          isNull(members.leftAt),
-          channelId === undefined ? undefined : eq(members.channelId, channelId),
-        ),
-      )
-
   /**
    * The viewer's membership, as of now. Where channels and accounts lie on several machines, one half of a transaction
    * can be seen some milliseconds before the other; but until then it holds the channel.
    */
   async function membershipAtRest(channelId: string): Promise<MemberRow[]> {
     await deps.database.run('/* channel at rest */ select from channels where id = $1 for share', [channelId])
-    return ownMemberships(channelId)
+    return deps.database.orm
+      .select()
+      .from(members)
+      .where(and(eq(members.channelId, channelId), eq(members.userId, viewerId), isNull(members.leftAt)))
   }
 
   /** Follows what the viewer has joined since it was last looked at, from where they joined. */
@@ -171,18 +165,18 @@ export async function openInbox(
 
   /** Lets each reader begin where its cursor stands, or else where its stream does. */
   async function begin(): Promise<void> {
-    const [accountHead] = await deps.accounts.source.heads([viewerId])
+    const [accountHead] = await deps.accounts.heads([viewerId])
     if (held.account !== null) checkCursorIsGood(held.account, accountHead!, held.account.field)
-    account!.begin(held.account ?? accountHead!)
+    account!.begin(held.account ?? accountHead!, accountHead!.change)
 
     // What is joined from here on comes on the account's stream.
-    const before = await ownMemberships()
+    const before = await deps.standings.memberships(viewerId)
     for (let start = 0; start < before.length; start += openedAtOnce) {
       await Promise.all(before.slice(start, start + openedAtOnce).map((member) => follow(member.channelId)))
     }
-    const heads = await deps.channels.source.heads([...legs.keys()])
+    const heads = await deps.channels.heads([...legs.keys()])
     // Whoever was put out while the readers opened is out by now; whoever is put out later, the readers see to go.
-    const own = new Map((await ownMemberships()).map((member) => [member.channelId, member]))
+    const own = new Map((await deps.standings.memberships(viewerId)).map((member) => [member.channelId, member]))
     for (const head of heads) {
       const member = own.get(head.id)
       if (member === undefined) {
@@ -195,7 +189,7 @@ export async function openInbox(
       const joined = { change: member.joinedChange, seq: member.joinedSeq }
       const from = position.change < joined.change ? joined : position
       if (cursor !== undefined) checkCursorIsGood(cursor, head, cursor.field, from)
-      legs.get(head.id)!.begin(from)
+      legs.get(head.id)!.begin(from, head.change)
       ready.add(head.id)
     }
     // An inbox stays open for days, and never looks at them again.
@@ -233,6 +227,35 @@ export async function openInbox(
     close,
   }
   return pump
+}
+
+/** What an inbox does when it is asked. */
+type Steps = {
+  next(): Promise<InboxItem | null>
+  isAtHand(): boolean
+  goLive(subscriber: Subscriber): void
+  close(): void
+}
+
+class InboxStream extends Pump<InboxItem> {
+  /** Given before anything is read. */
+  steps!: Steps
+
+  next(): Promise<InboxItem | null> {
+    return this.steps.next()
+  }
+
+  isAtHand(): boolean {
+    return this.steps.isAtHand()
+  }
+
+  goLive(subscriber: Subscriber): void {
+    this.steps.goLive(subscriber)
+  }
+
+  close(): void {
+    this.steps.close()
+  }
 }
 
 /** The item of each change, the same for all inboxes. */

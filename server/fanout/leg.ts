@@ -29,7 +29,7 @@ export type Follower = {
 export class Leg implements Seat {
   readonly channelId: string
   readonly #follower: Follower
-  #reader: Reader<Change> | null
+  #reader: Reader<Change> | null = null
   #isClosed = false
   position: Position
   place = -1
@@ -38,8 +38,8 @@ export class Leg implements Seat {
   constructor(follower: Follower, channelId: string, reader: Reader<Change>) {
     this.#follower = follower
     this.channelId = channelId
-    this.#reader = reader
     this.position = reader.position()
+    this.#readBy(reader)
   }
 
   get userId(): string {
@@ -50,9 +50,9 @@ export class Leg implements Seat {
     return this.#follower.subscriber!
   }
 
-  /** Says where to begin. To be called once, before the first step. */
-  begin(position: Position): void {
-    this.#reader!.begin(position)
+  /** Says where to begin, and how far the channel has come. To be called once, before the first step. */
+  begin(position: Position, reach?: number): void {
+    this.#reader!.begin(position, reach)
   }
 
   /** Where it stands after what was read last. */
@@ -83,7 +83,7 @@ export class Leg implements Seat {
     if (this.#isClosed) reader?.close()
     else if (reader !== null) {
       reader.begin(this.position)
-      this.#reader = reader
+      this.#readBy(reader)
     }
     return reader
   }
@@ -93,8 +93,19 @@ export class Leg implements Seat {
     if (subscriber === null || this.#isClosed || this.#reader !== reader) return
     this.position = reader.position()
     if (!audiences.seat(subscriber.group, this.channelId, telling, this)) return
-    reader.close()
+    this.#endReading()
+  }
+
+  #readBy(reader: Reader<Change>): void {
+    this.#reader = reader
+    this.#follower.audiences.reading++
+  }
+
+  #endReading(): void {
+    if (this.#reader === null) return
+    this.#reader.close()
     this.#reader = null
+    this.#follower.audiences.reading--
   }
 
   unseated(): void {
@@ -103,8 +114,7 @@ export class Leg implements Seat {
 
   close(): void {
     this.#isClosed = true
-    this.#reader?.close()
-    this.#reader = null
+    this.#endReading()
     if (this.place !== -1) this.#follower.audiences.leave(this.subscriber.group, this.channelId, this)
   }
 }

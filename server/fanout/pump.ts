@@ -4,24 +4,11 @@ import type { PushStream, Subscriber } from './group.ts'
 /** Items that are answered and sent together: so many share what has to be loaded for them. */
 const itemsAtOnce = 50
 
-/** What a stream has to give to somebody who reads it. */
-export type Steps<Item> = {
-  /** The next item; null where there is none now. Rejects to end the stream. */
-  next(): Promise<Item | null>
-  /** Whether the next item is at hand. */
-  isAtHand(): boolean
-  /** Called before the first `next` where somebody wants to be told live, rather than to read on. */
-  goLive(subscriber: Subscriber): void
-  close(): void
-}
-
 /**
  * Tells a subscriber what a stream has to give, for as long as something is at hand, and sleeps until `wake` is called.
  * While it sleeps it is but an object: no promise and no iterator waits. A class, as every subscription has one.
  */
-export class Pump<Item extends object> implements PushStream<Item> {
-  /** Given before anything is read. */
-  steps!: Steps<Item>
+export abstract class Pump<Item extends object> implements PushStream<Item> {
   isClosed = false
   #subscriber: Subscriber | null = null
   #isRunning = false
@@ -29,6 +16,14 @@ export class Pump<Item extends object> implements PushStream<Item> {
   #onEnd: (() => void) | null = null
   /** For who pulls. */
   #bell: Bell | null = null
+
+  /** The next item; null where there is none now. Rejects to end the stream. */
+  protected abstract next(): Promise<Item | null>
+  /** Whether the next item is at hand. */
+  protected abstract isAtHand(): boolean
+  /** Called before the first `next` where somebody wants to be told live, rather than to read on. */
+  protected abstract goLive(subscriber: Subscriber): void
+  protected abstract close(): void
 
   /** There may be something to read. */
   wake(): void {
@@ -41,7 +36,7 @@ export class Pump<Item extends object> implements PushStream<Item> {
 
   start(subscriber: Subscriber): void {
     this.#subscriber = subscriber
-    this.steps.goLive(subscriber)
+    this.goLive(subscriber)
     this.wake()
   }
 
@@ -52,7 +47,7 @@ export class Pump<Item extends object> implements PushStream<Item> {
   stop(): void {
     if (this.isClosed) return
     this.isClosed = true
-    this.steps.close()
+    this.close()
     this.#onEnd?.()
   }
 
@@ -90,10 +85,10 @@ export class Pump<Item extends object> implements PushStream<Item> {
     const items: Item[] = []
     try {
       do {
-        const item = await this.steps.next()
+        const item = await this.next()
         if (item === null || this.isClosed) break
         items.push(item)
-      } while (this.steps.isAtHand() && items.length < itemsAtOnce)
+      } while (this.isAtHand() && items.length < itemsAtOnce)
     } catch (error) {
       return { items, failure: { error } }
     }
@@ -105,7 +100,7 @@ export class Pump<Item extends object> implements PushStream<Item> {
     return pullIterator(
       async () => {
         for (;;) {
-          const item = await this.steps.next()
+          const item = await this.next()
           if (item !== null) return item
           await bell.wait()
         }

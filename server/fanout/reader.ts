@@ -1,11 +1,8 @@
-import { type CatchUp, createCatchUp } from '../message-store/catch-up.ts'
 import type { Position } from '../message-store/changes.ts'
 import type { Feeds } from './feed.ts'
 import type { Room } from './room.ts'
 import type { Item, Source } from './source.ts'
-
-/** What a reader asks the store for at once. */
-const pageSize = 100
+import type { Walk, Walks } from './walk.ts'
 
 /**
  * What the next step of a reader gave: a change, and whether it was read from the store because the reader had missed
@@ -14,8 +11,11 @@ const pageSize = 100
 export type Step<T> = { change: T; missed: boolean } | 'nothing' | 'forbidden'
 
 export type Reader<T extends Item> = {
-  /** Says where to begin. To be called once, after it is known whether the reader may read, and before `step`. */
-  begin(position: Position): void
+  /**
+   * Says where to begin, and how far the stream is known to have come by now, where the feed may lag behind that. To be
+   * called once, after it is known whether the reader may read, and before `step`.
+   */
+  begin(position: Position, reach?: number): void
   /** Where the reader stands after what it was given last. */
   position(): Position
   /** Whether it holds more of a page that it has read. */
@@ -28,8 +28,9 @@ export type Reader<T extends Item> = {
 /**
  * Opens one reader of one stream. It is in one of two modes:
  *
- * - **behind**: it reads pages from the store, from its position. Live changes gather meanwhile, up to a bound; when a
- *   page was the last one, those beyond it are the next, and the reader is live.
+ * - **behind**: it reads pages from the store, from its position, or shares those that others have read. Live changes
+ *   gather meanwhile, up to a bound; when a page was the last one, those beyond it are the next, and the reader is live.
+ *   A page may be older than the gathering, so the last one must reach what had been handed out when that began.
  * - **live**: it gives out what gathers. When more gathers than there is room for, all of it is dropped, and the reader
  *   is behind: so a reader that does not read costs a position, and not a queue.
  *
@@ -39,16 +40,22 @@ export type Reader<T extends Item> = {
 export async function openReader<T extends Item>(options: {
   source: Source<T>
   feeds: Feeds<T>
+  walks: Walks<T>
   id: string
   userId: string
   room: Room
   onReady: () => void
 }): Promise<Reader<T> | null> {
-  const { source, feeds, id, userId, room, onReady } = options
+  const { source, feeds, walks, id, userId, room, onReady } = options
   let waiting: T[] = []
   let overflowed = false
-  let catchUp: CatchUp | null = null
-  let page: T[] = []
+  let isClosed = false
+  /** What was read and is not given out: others may share it, so it stays as it is, and `given` of it are past. */
+  let page: readonly T[] = []
+  let given = 0
+  let position: Position = { change: 0, seq: 0 }
+  /** Where the reader stands once `page` is given out. */
+  let afterPage = position
   /** How often the reader was put out while it listened. */
   let dismissals = 0
 
@@ -74,7 +81,8 @@ export async function openReader<T extends Item>(options: {
       // is asked of the store anew, which says so; or that they are back.
       drop(() => true)
       page = []
-      catchUp = null
+      given = 0
+      afterPage = position
       overflowed = true
       dismissals++
       onReady()
@@ -90,11 +98,13 @@ export async function openReader<T extends Item>(options: {
   })
   if (attached === null) return null
 
-  const listeningFrom = attached.position()
-  let position = listeningFrom
+  position = attached.position()
+  afterPage = position
+  /** What had been handed out when the gathering began, or is known to be there. It comes from the store. */
+  let mustReach = position.change
   let behind = false
-  /** Where the reader stands once `page` is given out. */
-  let afterPage = position
+  /** Its way through what it has missed; null while it is live. */
+  let walk: Walk<T> | null = null
 
   function give(change: T, missed: boolean): Step<T> {
     position = { change: change.change, seq: Math.max(position.seq, change.seq) }
@@ -102,54 +112,69 @@ export async function openReader<T extends Item>(options: {
   }
 
   async function readPage(): Promise<'forbidden' | 'read'> {
-    // Whatever gathers from here on is either in the page or after it.
+    // Whatever gathers from here on is after what was handed out by now, and that the page reaches.
+    if (overflowed) mustReach = Math.max(mustReach, attached!.position().change)
     overflowed = false
     drop((change) => change.change <= position.change)
-    catchUp ??= createCatchUp(position.change)
+    walk ??= walks.begin(id, userId, position)
     const before = dismissals
-    const missed = await source.since(id, position, pageSize, userId, catchUp)
+    const missed = await walk.read(position, mustReach)
     // Read before the reader was put out: it is asked for anew.
-    if (dismissals > before) return 'read'
-    if (missed === null || !missed.member) return 'forbidden'
+    if (dismissals > before || isClosed) return 'read'
+    if (missed === 'forbidden') return 'forbidden'
     page = missed.changes
+    given = 0
+    afterPage = missed.position
     behind = !missed.complete
-    if (missed.complete) {
-      afterPage = missed.position
-      catchUp = null
-    }
-    // A page may be without any changes to tell, and yet the reader is further on.
-    else if (page.length === 0) position = missed.position
     return 'read'
   }
 
+  async function step(): Promise<Step<T>> {
+    while (!isClosed) {
+      if (given < page.length) return give(walk!.tell(page[given++]!), true)
+      // A page may be without any changes to tell, and yet the reader is further on.
+      if (afterPage.change > position.change) position = afterPage
+      if (overflowed) behind = true
+      if (behind) {
+        if ((await readPage()) === 'forbidden') return 'forbidden'
+        continue
+      }
+      page = []
+      given = 0
+      walk = null
+      const next = waiting.shift()
+      if (next === undefined) break
+      room.leave(source.size(next))
+      // What was missed by the feed, and is new to it, need not be new to a reader that has read on by itself.
+      if (next.change > position.change) return give(source.toldAt(next, afterPage), false)
+    }
+    return 'nothing'
+  }
+
   return {
-    begin(from) {
+    begin(from, reach = 0) {
       position = from
       afterPage = from
-      behind = from.change < listeningFrom.change
+      mustReach = Math.max(mustReach, reach)
+      behind = from.change < mustReach
     },
     position: () => position,
-    isOnPage: () => page.length > 0,
+    isOnPage: () => given < page.length,
     async step() {
-      for (;;) {
-        const fromPage = page.shift()
-        if (fromPage !== undefined) return give(fromPage, true)
-        if (overflowed) behind = true
-        if (behind) {
-          if ((await readPage()) === 'forbidden') return 'forbidden'
-          continue
-        }
-        if (afterPage.change > position.change) position = afterPage
-        const next = waiting.shift()
-        if (next === undefined) return 'nothing'
-        room.leave(source.size(next))
-        // What was missed by the feed, and is new to it, need not be new to a reader that has read on by itself.
-        if (next.change > position.change) return give(source.toldAt(next, afterPage), false)
+      try {
+        return await step()
+      } catch (error) {
+        if (isClosed) return 'nothing'
+        throw error
       }
     },
     close() {
+      isClosed = true
       attached.detach()
       drop(() => true)
+      page = []
+      given = 0
+      walk?.close()
     },
   }
 }

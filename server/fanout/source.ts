@@ -20,8 +20,11 @@ export type MissedPage<T extends Item> = {
 export type Source<T extends Item> = {
   /** The bus topic of the stream `id`. */
   topic(id: string): string
-  /** What was published, in order. Null where it says only that something happened: then the store is asked. */
-  decode(payload: string): T[] | null
+  /**
+   * What was published and is new after change `known`, in order. A number where it says only how far the stream has
+   * come: then the store is asked. Throws where it cannot be read.
+   */
+  decode(payload: string, known: number): T[] | number
   /** Whether this item ends a reader's membership. */
   dismisses(item: T, userId: string): boolean
   /** The same item, as it is to a reader who stands at `position` and has been told all that was there before. */

@@ -1,5 +1,4 @@
 import type { Database } from '../../drizzle/connection.ts'
-import { accessChannel } from '../domain/access.ts'
 import { badInput, cursorExpired, forbidden, notFound } from '../errors.ts'
 import type { EventBus } from '../event-bus/event-bus.ts'
 import type { Change, Position } from '../message-store/changes.ts'
@@ -9,21 +8,28 @@ import { dismisses } from './channel-source.ts'
 import { type Cursor, decodeCursor } from './cursor.ts'
 import type { Feeds } from './feed.ts'
 import type { Gathering } from './gathering.ts'
-import type { PushStream } from './group.ts'
+import type { PushStream, Subscriber } from './group.ts'
 import { type Follower, Leg } from './leg.ts'
 import { patiently } from './patience.ts'
+import type { PresenceHub } from './presence-stream.ts'
 import { Pump } from './pump.ts'
-import { openReader } from './reader.ts'
+import { openReader, type Reader } from './reader.ts'
+import type { Returning } from './returning.ts'
 import { createRoom } from './room.ts'
+import type { SignalHub } from './signal-streams.ts'
 import type { Source } from './source.ts'
 
 /** What streams are opened with. */
 export type StreamDeps = {
   database: Database
   bus: EventBus
-  channels: { source: Source<Change>; feeds: Feeds<Change> }
-  accounts: { source: Source<AccountItem>; feeds: Feeds<AccountItem> }
+  channels: { source: Source<Change>; feeds: Feeds<Change> } & Returning['channels']
+  accounts: { source: Source<AccountItem>; feeds: Feeds<AccountItem> } & Returning['accounts']
+  admission: Returning['admission']
+  standings: Returning['standings']
   audiences: Audiences
+  signals: SignalHub
+  presence: PresenceHub
   gathering: Gathering
 }
 
@@ -57,60 +63,89 @@ export function checkCursorIsGood(
 
 /**
  * One channel's messages: what changed after `after`, then what comes. Ends with FORBIDDEN once the viewer is no
- * member any more.
+ * member any more. Throws NOT_FOUND, FORBIDDEN, BAD_USER_INPUT for what is no cursor of this channel, CURSOR_EXPIRED,
+ * and RATE_LIMITED where too many come back just now.
  */
 export async function openMessages(
-  { database, channels, audiences }: StreamDeps,
+  deps: StreamDeps,
   viewerId: string,
   channelId: string,
   after: string | null,
 ): Promise<PushStream<MessageChange>> {
   const held = after === null ? null : checkCursor(after, 'channel', channelId, 'after')
-  const pump = new Pump<MessageChange>()
-  const open = (id: string) =>
-    openReader({ ...channels, id, userId: viewerId, room: createRoom(), onReady: () => pump.wake() })
-  const reader = await open(channelId)
+  deps.admission.check()
+  const stream = new MessagesStream(deps, viewerId)
+  const reader = await stream.reopen(channelId)
   if (reader === null) throw notFound('channel', 'channelId')
-  const mayRead = () => accessChannel(database.orm, viewerId, channelId, 'read')
   try {
     // Asked only now: whoever is put out after this moment is seen to go by the reader.
-    const { channel } = await mayRead()
-    const head = { change: channel.lastChange, seq: channel.lastSeq, expiredChange: channel.expiredChange }
+    const { head } = await deps.standings.accessToRead(viewerId, channelId)
     if (held !== null) checkCursorIsGood(held, head)
-    reader.begin(held ?? head)
+    reader.begin(held ?? { change: head.change, seq: head.seq }, head.change)
   } catch (error) {
     reader.close()
     throw error
   }
-  const follower: Follower = {
-    userId: viewerId,
-    audiences,
-    telling: messagesTelling,
-    subscriber: null,
-    reopen: open,
-    onUnseated: () => pump.wake(),
+  stream.leg = new Leg(stream, channelId, reader)
+  return stream
+}
+
+/** A stream of one channel's messages, which is told by one leg. */
+class MessagesStream extends Pump<MessageChange> implements Follower {
+  readonly #deps: StreamDeps
+  readonly userId: string
+  /** Given before anything is read. */
+  leg!: Leg
+  subscriber: Subscriber | null = null
+
+  constructor(deps: StreamDeps, userId: string) {
+    super()
+    this.#deps = deps
+    this.userId = userId
   }
-  const leg = new Leg(follower, channelId, reader)
-  const isClosed = () => pump.isClosed
-  const step = () => leg.step()
-  pump.steps = {
-    async next() {
-      for (;;) {
-        const taken = await patiently(step, isClosed)
-        if (taken === 'forbidden') throw removed()
-        if (taken === 'nothing') return null
+
+  get audiences(): Audiences {
+    return this.#deps.audiences
+  }
+
+  get telling(): Telling {
+    return messagesTelling
+  }
+
+  reopen(channelId: string): Promise<Reader<Change> | null> {
+    const onReady = () => this.wake()
+    return openReader({ ...this.#deps.channels, id: channelId, userId: this.userId, room: createRoom(), onReady })
+  }
+
+  onUnseated(): void {
+    this.wake()
+  }
+
+  async next(): Promise<MessageChange | null> {
+    const isClosed = () => this.isClosed
+    for (;;) {
+      const step = await patiently(() => this.leg.step(), isClosed)
+      if (step === 'forbidden') throw removed()
+      if (step === 'nothing') return null
+      if (dismisses(step.change, this.userId)) {
         // Who was put out may be back by now, and then only hears of it late.
-        if (dismisses(taken.change, viewerId)) await patiently(mayRead, isClosed)
-        else if (taken.change.type === 'message') return taken.change
-      }
-    },
-    isAtHand: () => leg.isOnPage(),
-    goLive(subscriber) {
-      follower.subscriber = subscriber
-    },
-    close: () => leg.close(),
+        const mayRead = () => this.#deps.standings.accessToRead(this.userId, this.leg.channelId)
+        await patiently(mayRead, isClosed)
+      } else if (step.change.type === 'message') return step.change
+    }
   }
-  return pump
+
+  isAtHand(): boolean {
+    return this.leg.isOnPage()
+  }
+
+  goLive(subscriber: Subscriber): void {
+    this.subscriber = subscriber
+  }
+
+  close(): void {
+    this.leg.close()
+  }
 }
 
 /** A channel's messages are told as they are. */
