@@ -236,6 +236,8 @@ export async function createApp(
     audiences: () => streams.audiences.size(),
     headLag: () => (performance.now() - comparedAt) / 1_000,
     busUp: () => (bus.isUp() ? 1 : 0),
+    busShards: () => bus.state().shards,
+    busShardsUp: () => bus.state().shardsUp,
     admissionWaiting: returning.admission.waiting,
     admissionRunning: returning.admission.running,
   })

@@ -86,6 +86,7 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
   metrics.watch({
     unsentBytes: () => server.look().unsentBytes,
     socketsStalled: () => server.look().stalled,
+    socketsWaiting: () => server.look().waiting,
     coalescingGroups: () => server.look().groups,
   })
   await app.bus.subscribe(topics.sessions, (payload) => {

@@ -1,6 +1,8 @@
 import { CloseCode, type Message, MessageType, parseMessage, type SubscribePayload } from 'graphql-ws'
 import type { ExecutionResult, GraphQLError } from 'graphql'
 import type { Logger } from 'pino'
+import { expectedFailure } from '../errors.ts'
+import type { Admission } from '../fanout/admission.ts'
 import { isPushStream } from '../fanout/group.ts'
 import { PulledStream } from '../fanout/pulled-stream.ts'
 import { connectionToken, isRefusal, operationToken } from './authentication.ts'
@@ -21,6 +23,8 @@ export type GraphQLOverSocketsOptions = {
   operations: Operations
   coalescing: Coalescing
   connections: Connections
+  /** Lets new sockets in. */
+  admission: Admission
   wire: Wire
   log: Logger
   recorder: Recorder
@@ -42,7 +46,7 @@ export type GraphQLOverSockets = {
  * operation; the socket stays open, and with it everything else on it.
  */
 export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): GraphQLOverSockets {
-  const { operations, coalescing, connections, wire, log, recorder, authenticate, createContext } = options
+  const { operations, coalescing, connections, admission, wire, log, recorder, authenticate, createContext } = options
   const { telemetry } = recorder
 
   const say = (connection: Connection, message: Message) => wire.send(connection, JSON.stringify(message))
@@ -88,13 +92,15 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Gr
     connection.cookie = null
     if (token === null) return true
     try {
-      const viewer = await authenticate(token)
+      admission.check()
+      const viewer = await admission.run(connection.ip, () => authenticate(token))
       if (connections.claimSocket(connection, viewer)) return true
       connection.socket.close(...closings.tooManySockets)
     } catch (error) {
       // A stale cookie is no reason to shut out the page on which one can sign in.
       if (isRefusal(error) && given === null) return true
       if (isRefusal(error)) connection.socket.close(...closings.refused)
+      else if (expectedFailure(error)?.code === 'RATE_LIMITED') connection.socket.close(...closings.overload)
       else {
         // Every code that says "error" ends a client for good, and this may be over in a moment.
         log.error({ requestId: connection.requestId, err: error }, 'socket could not be authenticated')

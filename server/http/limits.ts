@@ -24,6 +24,10 @@ export type HttpLimits = {
   documentCacheChars: number
   /** Milliseconds within which a new socket must send `connection_init`. */
   connectionInitTimeoutMs: number
+  /** New sockets whose tokens are looked at at the same time; the others wait for their turn. */
+  greetingsAtOnce: number
+  /** New sockets that may wait; further ones are closed with a code that is tried again. */
+  maxWaitingSockets: number
   /** Milliseconds between two pings of a socket; one that shows no life between two of them is dead. */
   pingIntervalMs: number
   /** Milliseconds between two looks at all sockets for expired tokens and due pings. */
@@ -75,6 +79,10 @@ export const defaultLimits: HttpLimits = {
   documentCacheChars: 1024 * 1024,
   // Mobile networks stall for seconds; a socket that has said nothing costs only its own memory.
   connectionInitTimeoutMs: 10_000,
+  // To look at one takes the store a millisecond, when it has not been seen for a while: more at once win nothing, and
+  // 10,000 that wait are done in seconds.
+  greetingsAtOnce: 32,
+  maxWaitingSockets: 10_000,
   // Proxies close what was silent for 60 s.
   pingIntervalMs: 25_000,
   // Looking at 50,000 sockets took 3 ms.

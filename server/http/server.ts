@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { GraphQLSchema } from 'graphql'
 import type { Logger } from 'pino'
+import { createAdmission } from '../fanout/admission.ts'
 import type { Gathering } from '../fanout/gathering.ts'
 import type { Viewer } from '../viewer.ts'
 import type { Authenticate } from './authentication.ts'
@@ -57,8 +58,11 @@ export type HttpServer = {
    * clients connect again after. Whatever is left after `graceMs` is cut off.
    */
   drain(graceMs?: number): Promise<void>
-  /** What the sockets have to send, how many of them do not take it, and how many different answers an event may have. */
-  look(): { unsentBytes: number; stalled: number; groups: number }
+  /**
+   * What the sockets have to send, how many of them do not take it, how many wait to be let in, and how many different
+   * answers an event may have.
+   */
+  look(): { unsentBytes: number; stalled: number; waiting: number; groups: number }
   /** Closes the sockets of all viewers that `match` picks, at once: their sessions were revoked. */
   closeSessions(match: (viewer: Viewer) => boolean, code?: number): void
 }
@@ -79,7 +83,9 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
     format: (error) => formatError(error, { requestId: eventRequestId(), log }),
     onExecuted: telemetry.onExecuted,
   })
-  const common = { operations, coalescing, wire, origins, connections, limits, log, recorder, telemetry, authenticate, createContext }
+  const admission = createAdmission({ atOnce: limits.greetingsAtOnce, maxWaiting: limits.maxWaitingSockets })
+  const said = { operations, limits, log, recorder, telemetry, authenticate, createContext }
+  const common = { ...said, coalescing, admission, wire, origins, connections }
   const secureCookies = publicUrl?.startsWith('https:') ?? false
   const graphql = createGraphQLOverHttp({ ...common, secureCookies })
   const upgrade = createSockets({ ...common, protocol: createGraphQLOverSockets(common) })
@@ -133,7 +139,7 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   return {
     port,
     url: `http://${reachableHost(options.host)}:${port}`,
-    look: () => ({ ...connections.unsent(), groups: coalescing.size() }),
+    look: () => ({ ...connections.unsent(), waiting: admission.waiting(), groups: coalescing.size() }),
     closeSessions: connections.closeSessions,
 
     async drain(graceMs = defaultGraceMs) {

@@ -219,6 +219,26 @@ describe('limits', () => {
     await again.init({ token: 'alice' })
   })
 
+  test('of too many sockets at once some are sent away with a code that is tried again, and all others are let in', async () => {
+    const authenticate = async (userId: string) => {
+      await new Promise((resolve) => setTimeout(resolve, 50))
+      return { userId, sessionId: null, expiresAt: null }
+    }
+    await start({ authenticate, limits: { greetingsAtOnce: 1, maxWaitingSockets: 5 } })
+    const sockets = await Promise.all(Array.from({ length: 12 }, () => rawSocket(server)))
+    for (const { say } of sockets) say({ type: 'connection_init', payload: { token: 'alice' } })
+    const outcomes = await Promise.all(
+      sockets.map(({ messages, closed }) =>
+        Promise.race([until(() => messages.some(({ type }) => type === 'connection_ack')).then(() => 'let in'), closed]),
+      ),
+    )
+    const away = outcomes.filter((outcome) => outcome !== 'let in')
+    expect(away.every((outcome) => (outcome as { code: number }).code === 1013)).toBe(true)
+    expect(away.length).toBeGreaterThan(0)
+    expect(away.length).toBeLessThanOrEqual(6)
+    expect(server.look().waiting).toBe(0)
+  })
+
   test('a frame that is too large closes the socket, and no other', async () => {
     await start({ limits: { maxFrameBytes: 10_000 } })
     const [large, other] = await Promise.all([rawSocket(server), rawSocket(server)])

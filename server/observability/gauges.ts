@@ -7,12 +7,15 @@ import { Gauge, type Registry } from 'prom-client'
 const described = {
   socketsStalled: ['maru_sockets_stalled', 'Sockets that have not taken what was sent: their streams wait as cursors.'],
   unsentBytes: ['maru_sockets_unsent_bytes', 'What waits in this process to be taken by sockets.'],
+  socketsWaiting: ['maru_sockets_waiting', 'New sockets that wait for their token to be looked at.'],
   streamsWatched: ['maru_streams_watched', 'Streams of channels and accounts that sockets of this replica watch.'],
   streamsReading: ['maru_streams_catching_up', 'Streams that read from the store what they have missed, one for each subscription and channel.'],
   coalescingGroups: ['maru_coalescing_groups', 'Different answers that an event may have here: documents with their variables, and viewers where they matter.'],
   audiences: ['maru_audiences', 'Coalescing groups, counted once for each channel that somebody in them is told of live.'],
   headLag: ['maru_heads_lag_seconds', 'Time since all watched streams were last compared with their heads in the store.'],
   busUp: ['maru_bus_up', '1 while news travels between replicas; else streams live on the comparison of heads.'],
+  busShards: ['maru_bus_shards', 'Masters of the Redis Cluster that carries the bus; 1 for one Redis.'],
+  busShardsUp: ['maru_bus_shards_up', 'Those of them by which news travels now.'],
   admissionWaiting: ['maru_admission_waiting', 'Reads of those who come back that wait for their turn.'],
   admissionRunning: ['maru_admission_running', 'Reads of those who come back that are under way.'],
 } as const satisfies Record<string, readonly [name: string, help: string]>
