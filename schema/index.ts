@@ -1,4 +1,6 @@
+import './blocks.ts'
 import './channels.ts'
+import './contacts.ts'
 import './drafts.ts'
 import './error-code.ts'
 import './members.ts'

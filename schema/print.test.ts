@@ -34,14 +34,7 @@ const toCome = [
   'Mutation.registerDevice',
   'Mutation.unregisterDevice',
   'Mutation.setActiveChannel',
-  // Contacts, blocking and order
-  'UserConnection',
-  'UserEdge',
-  'Query.contacts',
-  'Mutation.addContact',
-  'Mutation.removeContact',
-  'Mutation.blockUser',
-  'Mutation.unblockUser',
+  // Order
   'Mutation.banMember',
   'Mutation.reportMessage',
   // Invites

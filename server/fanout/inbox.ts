@@ -1,33 +1,22 @@
 import { and, eq, isNull } from 'drizzle-orm'
 import { members } from '../../drizzle/tables/index.ts'
-import { badInput } from '../errors.ts'
 import type { Change, Position } from '../message-store/changes.ts'
 import type { MemberRow } from '../message-store/rows.ts'
 import type { AccountItem } from './account-source.ts'
-import type { Telling } from './audience.ts'
-import { decodeCursor } from './cursor.ts'
+import type { Audiences, Telling } from './audience.ts'
+import { dismisses } from './channel-source.ts'
 import type { Feeds } from './feed.ts'
 import type { PushStream, Subscriber } from './group.ts'
+import { readCursors } from './inbox-cursors.ts'
+import { type InboxItem, inboxTelling, itemOf } from './inbox-item.ts'
 import { type Follower, Leg } from './leg.ts'
 import { patiently } from './patience.ts'
 import { Pump } from './pump.ts'
-import { openReader } from './reader.ts'
+import { openReader, type Reader } from './reader.ts'
 import { createRoom } from './room.ts'
 import type { Item, Source } from './source.ts'
-import { dismisses } from './channel-source.ts'
 import { checkCursorIsGood, type StreamDeps } from './streams.ts'
 import type { Walks } from './walk.ts'
-
-/** What an inbox tells: a change of a channel or of the account, or that all which happened before is told. */
-export type InboxItem =
-  | { type: 'change'; change: Change }
-  | { type: 'account'; change: AccountItem }
-  /** The viewer's read position has moved with a message of their own, which comes next; told on the channel's stream. */
-  | { type: 'ownRead'; channelId: string; userId: string; position: Position }
-  | { type: 'synced'; userId: string; position: Position }
-
-/** Cursors of one inbox: a channel each, and people with more channels than this do not exist. */
-const maxCursors = 10_000
 
 /** Readers that are opened at once: the bus is asked for so many topics, and the store for their heads in one query. */
 const openedAtOnce = 256
@@ -47,140 +36,69 @@ export async function openInbox(
 ): Promise<PushStream<InboxItem>> {
   const held = readCursors(after, viewerId)
   deps.admission.check()
-  const pump = new InboxStream()
-  const room = createRoom()
+  const inbox = new InboxStream(deps, viewerId)
+  try {
+    await inbox.open(held)
+  } catch (error) {
+    inbox.close()
+    throw error
+  }
+  return inbox
+}
+
+/** An inbox: a leg for each channel, and a reader of the account, of which there is no audience to sit in. */
+class InboxStream extends Pump<InboxItem> implements Follower {
+  readonly #deps: StreamDeps
+  readonly userId: string
+  readonly #room = createRoom()
   /** Streams that may have something to tell. */
-  const ready = new Set<string>()
-  const legs = new Map<string, Leg>()
+  readonly #ready = new Set<string>()
+  readonly #legs = new Map<string, Leg>()
+  #account: Reader<AccountItem> | null = null
   /** The channel whose page is being told. It goes first: an inbox holds one page, and not one for each channel. */
-  let onPage: string | null = null
+  #onPage: string | null = null
   /** Told next, before anything is read. */
-  const told: InboxItem[] = []
-  let synced = false
-  const isClosed = () => pump.isClosed
+  #held: InboxItem | null = null
+  #isSynced = false
+  subscriber: Subscriber | null = null
 
-  function listen<T extends Item>(stream: { source: Source<T>; feeds: Feeds<T>; walks: Walks<T> }, id: string, key: string) {
-    const onReady = () => {
-      ready.add(key)
-      pump.wake()
-    }
-    return openReader({ ...stream, id, userId: viewerId, room, onReady })
+  constructor(deps: StreamDeps, userId: string) {
+    super()
+    this.#deps = deps
+    this.userId = userId
   }
 
-  const follower: Follower = {
-    userId: viewerId,
-    audiences: deps.audiences,
-    telling: inboxTelling,
-    subscriber: null,
-    reopen: (channelId) => listen(deps.channels, channelId, channelId),
-    onUnseated(channelId) {
-      ready.add(channelId)
-      pump.wake()
-    },
+  get audiences(): Audiences {
+    return this.#deps.audiences
   }
 
-  const account = await listen(deps.accounts, viewerId, accountKey)
-  if (account === null) throw new Error('An account always has a head')
-  ready.add(accountKey)
-
-  const close = () => {
-    account.close()
-    for (const leg of legs.values()) leg.close()
-    legs.clear()
+  get telling(): Telling {
+    return inboxTelling
   }
 
-  /** Listens to a channel. The leg must be told where to begin. */
-  async function follow(channelId: string): Promise<Leg | null> {
-    const reader = await listen(deps.channels, channelId, channelId)
-    if (reader === null) return null
-    const leg = new Leg(follower, channelId, reader)
-    legs.set(channelId, leg)
-    if (isClosed()) close()
-    return leg
-  }
-
-  function forget(channelId: string) {
-    legs.get(channelId)?.close()
-    legs.delete(channelId)
-    if (onPage === channelId) onPage = null
-  }
-
-  /**
-   * The viewer's membership, as of now. Where channels and accounts lie on several machines, one half of a transaction
-   * can be seen some milliseconds before the other; but until then it holds the channel.
-   */
-  async function membershipAtRest(channelId: string): Promise<MemberRow[]> {
-    await deps.database.run('/* channel at rest */ select from channels where id = $1 for share', [channelId])
-    return deps.database.orm
-      .select()
-      .from(members)
-      .where(and(eq(members.channelId, channelId), eq(members.userId, viewerId), isNull(members.leftAt)))
-  }
-
-  /** Follows what the viewer has joined since it was last looked at, from where they joined. */
-  async function followAgain(channelId: string): Promise<void> {
-    if (legs.has(channelId)) return
-    const leg = await follow(channelId)
-    const [member] = await membershipAtRest(channelId).catch((error: unknown) => {
-      forget(channelId)
-      throw error
-    })
-    if (member === undefined) forget(channelId)
-    else leg?.begin({ change: member.joinedChange, seq: member.joinedSeq })
-    ready.add(channelId)
-  }
-
-  async function stepChannel(channelId: string): Promise<InboxItem | null> {
-    const leg = legs.get(channelId)
-    if (leg === undefined) return null
-    const position = leg.standsAt()
-    const step = await patiently(() => leg.step(), isClosed)
-    onPage = leg.isOnPage() ? channelId : null
-    if (step === 'nothing') return null
-    ready.add(channelId)
-    if (step === 'forbidden' || dismisses(step.change, viewerId)) {
-      // Nothing of this channel any more; the account's stream tells that it was left. Unless they are back already.
-      forget(channelId)
-      await patiently(() => followAgain(channelId), isClosed)
-      return null
-    }
-    const { change, missed } = step
-    const item = itemOf(change)
-    // Of what was missed it is not known which of one's own messages are new to the device; telling it again is right.
-    const own = change.type === 'message' && (change.kind === 'CREATED' || missed) ? change.message.authorId : null
-    if (own !== viewerId) return item
-    // Before the message, with the cursor before it: whoever is cut off between the two is told of both again.
-    told.push(item)
-    return { type: 'ownRead', channelId, userId: viewerId, position }
-  }
-
-  async function stepAccount(): Promise<InboxItem | null> {
-    const step = await patiently(account!.step, isClosed)
-    if (step === 'nothing' || step === 'forbidden') return null
-    ready.add(accountKey)
-    const { change } = step
-    if (change.kind === 'MEMBERSHIP') await patiently(() => followAgain(change.channelId), isClosed)
-    return { type: 'account', change }
-  }
-
-  /** Lets each reader begin where its cursor stands, or else where its stream does. */
-  async function begin(): Promise<void> {
-    const [accountHead] = await deps.accounts.heads([viewerId])
+  /** Lets each stream begin where its cursor stands, or else where it is now. */
+  async open(held: ReturnType<typeof readCursors>): Promise<void> {
+    const { accounts, channels, standings } = this.#deps
+    const account = await this.#listen(accounts, this.userId, accountKey)
+    if (account === null) throw new Error('An account always has a head')
+    this.#account = account
+    this.#ready.add(accountKey)
+    const [accountHead] = await accounts.heads([this.userId])
     if (held.account !== null) checkCursorIsGood(held.account, accountHead!, held.account.field)
-    account!.begin(held.account ?? accountHead!, accountHead!.change)
+    account.begin(held.account ?? accountHead!, accountHead!.change)
 
     // What is joined from here on comes on the account's stream.
-    const before = await deps.standings.memberships(viewerId)
+    const before = await standings.memberships(this.userId)
     for (let start = 0; start < before.length; start += openedAtOnce) {
-      await Promise.all(before.slice(start, start + openedAtOnce).map((member) => follow(member.channelId)))
+      await Promise.all(before.slice(start, start + openedAtOnce).map((member) => this.#follow(member.channelId)))
     }
-    const heads = await deps.channels.heads([...legs.keys()])
+    const heads = await channels.heads([...this.#legs.keys()])
     // Whoever was put out while the readers opened is out by now; whoever is put out later, the readers see to go.
-    const own = new Map((await deps.standings.memberships(viewerId)).map((member) => [member.channelId, member]))
+    const own = new Map((await standings.memberships(this.userId)).map((member) => [member.channelId, member]))
     for (const head of heads) {
       const member = own.get(head.id)
       if (member === undefined) {
-        forget(head.id)
+        this.#forget(head.id)
         continue
       }
       const cursor = held.channels.get(head.id)
@@ -189,111 +107,142 @@ export async function openInbox(
       const joined = { change: member.joinedChange, seq: member.joinedSeq }
       const from = position.change < joined.change ? joined : position
       if (cursor !== undefined) checkCursorIsGood(cursor, head, cursor.field, from)
-      legs.get(head.id)!.begin(from, head.change)
-      ready.add(head.id)
+      this.#legs.get(head.id)!.begin(from, head.change)
+      this.#ready.add(head.id)
     }
-    // An inbox stays open for days, and never looks at them again.
-    held.channels.clear()
   }
 
-  try {
-    await begin()
-  } catch (error) {
-    close()
-    throw error
+  reopen(channelId: string): Promise<Reader<Change> | null> {
+    return this.#listen(this.#deps.channels, channelId, channelId)
   }
 
-  pump.steps = {
-    async next() {
-      for (;;) {
-        const next = told.shift()
-        if (next !== undefined) return next
-        const key = onPage ?? ready.values().next().value
-        if (key === undefined) {
-          if (synced) return null
-          synced = true
-          return { type: 'synced', userId: viewerId, position: account.position() }
-        }
-        // To the end of the line, so that a busy channel does not keep the others from being heard.
-        ready.delete(key)
-        const item = key === accountKey ? await stepAccount() : await stepChannel(key)
-        if (item !== null) return item
-      }
-    },
-    isAtHand: () => told.length > 0 || onPage !== null,
-    goLive(subscriber) {
-      follower.subscriber = subscriber
-    },
-    close,
+  onUnseated(channelId: string): void {
+    this.#ready.add(channelId)
+    this.wake()
   }
-  return pump
-}
 
-/** What an inbox does when it is asked. */
-type Steps = {
-  next(): Promise<InboxItem | null>
-  isAtHand(): boolean
-  goLive(subscriber: Subscriber): void
-  close(): void
-}
+  #listen<T extends Item>(
+    stream: { source: Source<T>; feeds: Feeds<T>; walks: Walks<T> },
+    id: string,
+    key: string,
+  ): Promise<Reader<T> | null> {
+    const onReady = () => this.onUnseated(key)
+    return openReader({ ...stream, id, userId: this.userId, room: this.#room, onReady })
+  }
 
-class InboxStream extends Pump<InboxItem> {
-  /** Given before anything is read. */
-  steps!: Steps
+  /** Listens to a channel. The leg must be told where to begin. */
+  async #follow(channelId: string): Promise<Leg | null> {
+    const reader = await this.reopen(channelId)
+    if (reader === null) return null
+    const leg = new Leg(this, channelId, reader)
+    this.#legs.set(channelId, leg)
+    if (this.isClosed) this.close()
+    return leg
+  }
 
-  next(): Promise<InboxItem | null> {
-    return this.steps.next()
+  #forget(channelId: string): void {
+    this.#legs.get(channelId)?.close()
+    this.#legs.delete(channelId)
+    if (this.#onPage === channelId) this.#onPage = null
+  }
+
+  /**
+   * The viewer's membership, as of now. Where channels and accounts lie on several machines, one half of a transaction
+   * can be seen some milliseconds before the other; but until then it holds the channel.
+   */
+  async #membershipAtRest(channelId: string): Promise<MemberRow | undefined> {
+    const { database } = this.#deps
+    await database.run('/* channel at rest */ select from channels where id = $1 for share', [channelId])
+    const own = and(eq(members.channelId, channelId), eq(members.userId, this.userId), isNull(members.leftAt))
+    const [member] = await database.orm.select().from(members).where(own)
+    return member
+  }
+
+  /** Follows what the viewer has joined since it was last looked at, from where they joined. */
+  async #followAgain(channelId: string): Promise<void> {
+    if (this.#legs.has(channelId)) return
+    const leg = await this.#follow(channelId)
+    let member: MemberRow | undefined
+    try {
+      member = await this.#membershipAtRest(channelId)
+    } catch (error) {
+      this.#forget(channelId)
+      throw error
+    }
+    if (member === undefined) this.#forget(channelId)
+    else leg?.begin({ change: member.joinedChange, seq: member.joinedSeq })
+    this.#ready.add(channelId)
+  }
+
+  async next(): Promise<InboxItem | null> {
+    for (;;) {
+      const held = this.#held
+      this.#held = null
+      if (held !== null) return held
+      const key = this.#onPage ?? this.#ready.values().next().value
+      if (key === undefined) return this.#sync()
+      // To the end of the line, so that a busy channel does not keep the others from being heard.
+      this.#ready.delete(key)
+      const item = key === accountKey ? await this.#stepAccount() : await this.#stepChannel(key)
+      if (item !== null) return item
+    }
+  }
+
+  /** Once, that all which happened before is told. */
+  #sync(): InboxItem | null {
+    if (this.#isSynced) return null
+    this.#isSynced = true
+    return { type: 'synced', userId: this.userId, position: this.#account!.position() }
+  }
+
+  async #stepChannel(channelId: string): Promise<InboxItem | null> {
+    const leg = this.#legs.get(channelId)
+    if (leg === undefined) return null
+    const isClosed = () => this.isClosed
+    const position: Position = leg.standsAt()
+    const step = await patiently(() => leg.step(), isClosed)
+    this.#onPage = leg.isOnPage() ? channelId : null
+    if (step === 'nothing') return null
+    this.#ready.add(channelId)
+    if (step === 'forbidden' || dismisses(step.change, this.userId)) {
+      // Nothing of this channel any more; the account's stream tells that it was left. Unless they are back already.
+      this.#forget(channelId)
+      await patiently(() => this.#followAgain(channelId), isClosed)
+      return null
+    }
+    const { change, missed } = step
+    const item = itemOf(change)
+    // Of what was missed it is not known which of one's own messages are new to the device; telling it again is right.
+    const author = change.type === 'message' && (change.kind === 'CREATED' || missed) ? change.message.authorId : null
+    if (author !== this.userId) return item
+    // Before the message, with the cursor before it: whoever is cut off between the two is told of both again.
+    this.#held = item
+    return { type: 'ownRead', channelId, userId: this.userId, position }
+  }
+
+  async #stepAccount(): Promise<InboxItem | null> {
+    const account = this.#account!
+    const step = await patiently(account.step, () => this.isClosed)
+    if (step === 'nothing' || step === 'forbidden') return null
+    this.#ready.add(accountKey)
+    const { change } = step
+    if (change.kind === 'MEMBERSHIP') {
+      await patiently(() => this.#followAgain(change.channelId), () => this.isClosed)
+    }
+    return { type: 'account', change }
   }
 
   isAtHand(): boolean {
-    return this.steps.isAtHand()
+    return this.#held !== null || this.#onPage !== null
   }
 
   goLive(subscriber: Subscriber): void {
-    this.steps.goLive(subscriber)
+    this.subscriber = subscriber
   }
 
   close(): void {
-    this.steps.close()
+    this.#account?.close()
+    for (const leg of this.#legs.values()) leg.close()
+    this.#legs.clear()
   }
-}
-
-/** The item of each change, the same for all inboxes. */
-const items = new WeakMap<Change, InboxItem>()
-
-function itemOf(change: Change): InboxItem {
-  const known = items.get(change)
-  if (known !== undefined) return known
-  const item: InboxItem = { type: 'change', change }
-  items.set(change, item)
-  return item
-}
-
-const inboxTelling: Telling = {
-  itemOf,
-  forOne(change) {
-    if (change.type !== 'message' || change.kind !== 'CREATED') return null
-    const { channelId, message } = change
-    const position = { change: change.change - 1, seq: change.seq - 1 }
-    return { userId: message.authorId, item: { type: 'ownRead', channelId, userId: message.authorId, position } }
-  },
-}
-
-/** A position that a client holds, and where in the input it stands. */
-type HeldCursor = Position & { field: string }
-
-function readCursors(after: readonly string[], viewerId: string) {
-  if (after.length > maxCursors) throw badInput(`At most ${maxCursors} cursors.`, 'after')
-  const channels = new Map<string, HeldCursor>()
-  let account: HeldCursor | null = null
-  for (const [place, text] of after.entries()) {
-    const cursor = decodeCursor(text)
-    if (cursor === null || (cursor.kind === 'account' && cursor.id !== viewerId)) {
-      throw badInput('This is not a cursor of yours.', 'after')
-    }
-    const position = { change: cursor.change, seq: cursor.seq, field: `after.${place}` }
-    if (cursor.kind === 'account') account = position
-    else channels.set(cursor.id, position)
-  }
-  return { account, channels }
 }
