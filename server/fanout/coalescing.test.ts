@@ -19,10 +19,14 @@ beforeAll(async () => {
 beforeEach(async () => {
   channelId = await newChannel(alice, {}, [bob])
 })
-afterEach(async () => {
-  for (const listening of open.splice(0)) listening.stop()
+/** Whatever was opened is closed again, groups included. */
+const nobodyListens = async () => {
   await expect.poll(() => subscriptions(app, 'messages')).toBe(0)
   await expect.poll(() => app.server.look().groups).toBe(0)
+}
+afterEach(async () => {
+  for (const listening of open.splice(0)) listening.stop()
+  await nobodyListens()
 })
 afterAll(() => app.stop())
 

@@ -29,14 +29,7 @@ export type Watch = (readings: Partial<Record<GaugeName, () => number>>) => void
 export function createGauges(registers: Registry[]): Watch {
   const readings = new Map<string, () => number>()
   for (const [key, [name, help]] of Object.entries(described)) {
-    new Gauge({
-      registers,
-      name,
-      help,
-      collect() {
-        this.set(readings.get(key)?.() ?? 0)
-      },
-    })
+    const gauge: Gauge = new Gauge({ registers, name, help, collect: () => gauge.set(readings.get(key)?.() ?? 0) })
   }
   return (given) => {
     for (const [key, read] of Object.entries(given)) readings.set(key, read)
