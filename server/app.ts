@@ -188,7 +188,6 @@ export async function createApp(
     redis === null ? createMemoryRegistry : redisRegistry({ redis, deployment, onError }),
   )
 
-  let comparedAt = performance.now()
   const watched = {
     bus,
     onError,
@@ -196,7 +195,6 @@ export async function createApp(
     onCompared(milliseconds: number, behind: number) {
       metrics.headsPollSeconds.observe(milliseconds / 1_000)
       metrics.headsBehind.inc(behind)
-      comparedAt = performance.now()
     },
   }
   const channels = channelSource(messageStore)
@@ -234,7 +232,7 @@ export async function createApp(
     streamsWatched: () => streams.channels.feeds.size() + streams.accounts.feeds.size(),
     streamsReading: () => streams.audiences.reading,
     audiences: () => streams.audiences.size(),
-    headLag: () => (performance.now() - comparedAt) / 1_000,
+    headLag: () => Math.max(streams.channels.feeds.lag(), streams.accounts.feeds.lag()) / 1_000,
     busUp: () => (bus.isUp() ? 1 : 0),
     busShards: () => bus.state().shards,
     busShardsUp: () => bus.state().shardsUp,

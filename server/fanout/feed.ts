@@ -44,6 +44,8 @@ export type Feeds<T extends Item> = {
   tell(id: string, changes: readonly T[]): void
   /** How many streams are watched. */
   size(): number
+  /** How long ago all of them were last compared with their heads, in milliseconds. */
+  lag(): number
   close(): void
 }
 
@@ -74,7 +76,7 @@ export function createFeeds<T extends Item>(options: {
   onError: (error: unknown) => void
   /** Called whenever the store had to be asked, with how many changes were missing. */
   onMissed?: (changes: number) => void
-  /** Called after each comparison of heads, with how long it took and how many streams were found behind. */
+  /** Called after each comparison of any heads, with how long it took and how many streams were found behind. */
   onCompared?: (milliseconds: number, behind: number) => void
   intervalMs?: number
 }): Feeds<T> {
@@ -196,9 +198,11 @@ export function createFeeds<T extends Item>(options: {
         lookFor(feed, head.change)
       }
     }
-    options.onCompared?.(performance.now() - started, behind)
+    comparedAt = performance.now()
+    if (watched.length > 0) options.onCompared?.(comparedAt - started, behind)
   }
 
+  let comparedAt = performance.now()
   let comparing: Promise<void> | null = null
   function compare() {
     comparing ??= compareHeads()
@@ -249,6 +253,7 @@ export function createFeeds<T extends Item>(options: {
       deliver(feed, changes.slice(), { change: last.change, seq: last.seq })
     },
     size: () => feeds.size,
+    lag: () => performance.now() - comparedAt,
     close() {
       clearInterval(timer)
       for (const feed of feeds.values()) feed.unsubscribe()

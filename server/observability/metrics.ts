@@ -137,7 +137,7 @@ export function createMetrics() {
       registers,
       name: 'maru_admission_wait_seconds',
       help: 'How long reads of those who come back have waited for their turn.',
-      buckets: STATEMENT_SECONDS,
+      buckets: [...STATEMENT_SECONDS, 10, 30],
     }),
 
     /** Says what the gauges read that are looked at when somebody asks. */
