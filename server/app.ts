@@ -210,7 +210,7 @@ export async function createApp(
   })
   const channelFeeds = createFeeds({ source: channels, openingHeads: returning.channels.heads, ...watched })
   const accountFeeds = createFeeds({ source: accounts, openingHeads: returning.accounts.heads, ...watched })
-  const gathering = createGathering()
+  const gathering = createGathering((error) => log.error({ err: error }, 'a round of sending failed'))
   const streams: StreamDeps = {
     database,
     bus,

@@ -1,10 +1,11 @@
 import { createBudget } from '../schema/budget.ts'
 import { schema } from '../schema/index.ts'
 import type { Context } from '../schema/context.ts'
-import { createLoaders, createViewerLoaders, type Loaders } from '../schema/loaders.ts'
+import { createLoaders, createViewerLoaders, type Loaders, type ViewerLoaders } from '../schema/loaders.ts'
 import type { App } from './app.ts'
 import type { Config } from './config.ts'
 import type { EventArgs } from './http/caller.ts'
+import { type EndedSession, watchEndedSessions } from './domain/ended-sessions.ts'
 import { defaultPageSize, maxPageSize } from './domain/history.ts'
 import { topics } from './fanout/topics.ts'
 import { defaultLimits } from './http/limits.ts'
@@ -12,6 +13,7 @@ import { type HttpServer, startHttpServer } from './http/server.ts'
 import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { explainListenFailure } from './start-error.ts'
+import type { Viewer } from './viewer.ts'
 
 /** What an answer for everybody is made without. A field that asks all the same has to be marked, and fails until then. */
 const nobody = new Proxy({} as never, {
@@ -28,12 +30,22 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
   /** Whoever is told of an event shares what was loaded for it, as far as it is the same for everybody. */
   const sharedLoaders = new WeakMap<object, Loaders>()
   function loadersFor(event: EventArgs | undefined): Loaders {
-    const [first] = event?.round ?? []
-    if (typeof first !== 'object' || first === null) return createLoaders(services)
+    // The last one: what was loaded for it was loaded when all of them had happened.
+    const last = event?.round.at(-1)
+    if (typeof last !== 'object' || last === null) return createLoaders(services)
     // An inbox wraps what a channel's own stream tells as it is.
-    const shared = 'change' in first && typeof first.change === 'object' && first.change !== null ? first.change : first
+    const shared = 'change' in last && typeof last.change === 'object' && last.change !== null ? last.change : last
     const known = sharedLoaders.get(shared) ?? createLoaders(services)
     sharedLoaders.set(shared, known)
+    return known
+  }
+
+  /** The same for what depends on the viewer: a round is of one group, and so of one viewer. */
+  const ownLoaders = new WeakMap<object, ViewerLoaders>()
+  function ownLoadersFor(viewer: Viewer | null, event: EventArgs | undefined): ViewerLoaders {
+    if (event === undefined) return createViewerLoaders(services, viewer)
+    const known = ownLoaders.get(event.round) ?? createViewerLoaders(services, viewer)
+    ownLoaders.set(event.round, known)
     return known
   }
 
@@ -62,7 +74,7 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
       spend: createBudget(),
       startCookieSession,
       endCookieSession,
-      ...(event?.isShared === true ? forEverybody : { viewer, own: createViewerLoaders(services, viewer) }),
+      ...(event?.isShared === true ? forEverybody : { viewer, own: ownLoadersFor(viewer, event) }),
     }),
     ready: app.ready,
     metrics: config.metrics ? metrics.render : null,
@@ -89,10 +101,25 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
     socketsWaiting: () => server.look().waiting,
     coalescingGroups: () => server.look().groups,
   })
-  await app.bus.subscribe(topics.sessions, (payload) => {
-    const ended = JSON.parse(payload) as { userId: string; sessionId: string }
-    services.sessions.noteEnded(ended.sessionId)
-    server.closeSessions((viewer) => viewer.userId === ended.userId && viewer.sessionId === ended.sessionId)
+
+  function endSessions(ended: readonly EndedSession[]) {
+    for (const { sessionId } of ended) services.sessions.noteEnded(sessionId)
+    const gone = new Set(ended.map(({ userId, sessionId }) => `${userId} ${sessionId}`))
+    server.closeSessions((viewer) => viewer.sessionId !== null && gone.has(`${viewer.userId} ${viewer.sessionId}`))
+  }
+  await app.bus.subscribe(topics.sessions, (payload) => endSessions([JSON.parse(payload) as EndedSession]))
+  // The bus may have lost the news.
+  const watch = watchEndedSessions({
+    database: app.database,
+    onEnded: endSessions,
+    onError: (error) => log.warn({ err: error }, 'will be tried again'),
   })
-  return server
+  app.bus.onGap(watch.check)
+  return {
+    ...server,
+    async drain(graceMs) {
+      await server.drain(graceMs)
+      watch.close()
+    },
+  }
 }

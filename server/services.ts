@@ -1,4 +1,6 @@
+import { createBlocksService } from './domain/blocks.ts'
 import { createChannelsService } from './domain/channels.ts'
+import { createContactsService } from './domain/contacts.ts'
 import { createDraftsService } from './domain/drafts.ts'
 import { createHistoryService } from './domain/history.ts'
 import { createMembersService } from './domain/members.ts'
@@ -31,6 +33,8 @@ export function createServices(
     sessions: createSessionsService(deps, users, accounts),
     channels: createChannelsService(deps),
     members: createMembersService(deps),
+    contacts: createContactsService(deps),
+    blocks: createBlocksService(deps),
     messages,
     history: createHistoryService(deps),
     reactions: createReactionsService(deps, messages),

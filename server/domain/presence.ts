@@ -31,17 +31,30 @@ export function createPresenceService(
   const { orm } = database
   const connections = new Map<string, number>()
   const leaving = new Map<string, NodeJS.Timeout>()
-  const registry = openRegistry({
-    async onLeaving(userIds) {
+  let leavers = new Set<string>()
+  let noting: Promise<unknown> = Promise.resolve()
+  let nextNote: Promise<unknown> | null = null
+  const registry = openRegistry({ onLeaving: note, onMoved: (userIds) => userIds.forEach(announce.presence) })
+
+  /** Notes that these were active until now. One statement at a time for all: a replica may die with all of its users. */
+  async function note(userIds: readonly string[]): Promise<void> {
+    for (const userId of userIds) leavers.add(userId)
+    nextNote ??= noting.then(() => {
+      const noted = [...leavers]
+      leavers = new Set()
+      nextNote = null
       // Who hides is not given away by when they were last there.
-      await database.run(
+      const written = database.run(
         `/* last active */ update users set last_active_at = now()
          where id = any ($1::bigint[]) and presence_status is distinct from 'OFFLINE'`,
-        [userIds],
+        [noted],
       )
-    },
-    onMoved: (userIds) => userIds.forEach(announce.presence),
-  })
+      // With the store away the time of the last visit is lost, and nothing else.
+      noting = written.catch(() => {})
+      return written
+    })
+    await nextNote
+  }
 
   /** Where these users stand, whoever asks; UNAVAILABLE where the store cannot be asked. */
   async function look(userIds: readonly string[]): Promise<Map<string, Presence>> {

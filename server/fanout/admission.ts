@@ -15,8 +15,8 @@ export const readsAtOnce = (poolSize: number): number => Math.max(1, Math.floor(
 /** What those who come back ask of the store, a bounded number at a time. */
 export type Admission = {
   /**
-   * Runs `read` when it is its turn, and gives what it gives. The turns go round those who wait, by `who`; of each,
-   * what came first goes first. Aborting `signal` before that leaves the queue: rejects with its reason, nothing is run.
+   * Runs `read` when it is its turn, and gives what it gives. The turns go round those who wait, by `who`; of each, what
+   * came first goes first. Aborting `signal` before that leaves the queue: rejects with its reason, nothing is run.
    */
   run<T>(who: string, read: () => Promise<T>, signal?: AbortSignal): Promise<T>
   /** Throws RATE_LIMITED, with the time after which to try again, where so many wait that nobody should join them. */

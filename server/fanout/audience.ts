@@ -8,7 +8,13 @@ import type { Answer, Frames, Group, Subscriber } from './group.ts'
 const maxWaiting = 4_096
 
 /** Changes that are answered together: so many share what has to be loaded for them, and the first need not wait long. */
-const answeredAtOnce = 256
+const answeredAtOnce = 64
+
+/** Bytes of answers that are sent to each seat in one round: what a socket takes before it is stalled. */
+const sentAtOnce = 256 * 1024
+
+/** Bytes of answers that wait to be sent, beyond which no more are made. */
+const maxReadyBytes = 1024 * 1024
 
 /** Somebody who is told of one channel live. */
 export type Seat = {
@@ -105,6 +111,7 @@ function createAudience(
   const seats: Seat[] = []
   let waiting: Entry[] = []
   let ready: Told[] = []
+  let readyBytes = 0
   let isAnswering = false
   let isClosed = false
   /** How far those who sit here have been told. */
@@ -137,6 +144,7 @@ function createAudience(
     isClosed = true
     waiting = []
     ready = []
+    readyBytes = 0
     attached!.detach()
     onEmpty()
   }
@@ -144,6 +152,7 @@ function createAudience(
   function unseatAll() {
     waiting = []
     ready = []
+    readyBytes = 0
     for (const seat of seats.slice()) unseat(seat)
     closeIfEmpty()
   }
@@ -187,19 +196,32 @@ function createAudience(
       if (isClosed) return
       if (ready.length === 0) gathering.add(sender)
       ready.push(...answered)
+      for (const entry of answered) readyBytes += entry.answer.length
+      while (readyBytes > maxReadyBytes && !isClosed) await gathering.nextRound()
+      if (isClosed) return
     }
     isAnswering = false
   }
 
+  /** What is sent in this round; the rest waits for the next one. */
+  function takeReady(): Told[] {
+    let bytes = 0
+    let count = 0
+    while (count < ready.length && bytes < sentAtOnce) bytes += ready[count++]!.answer.length
+    const taken = ready.splice(0, count)
+    readyBytes = Math.max(0, readyBytes - bytes)
+    if (ready.length > 0) setImmediate(() => gathering.add(sender))
+    return taken
+  }
+
   const sender: Sender = {
     send() {
-      const now = ready
-      ready = []
+      const now = takeReady()
       const last = now.at(-1)
       if (last === undefined) return
       const [first] = now as [Told]
-      const isSame = now.every(({ own }) => own === null)
-      const forAll = isSame ? frames(now.map((entry) => entry.answer)) : null
+      const forAll = frames(now.map((entry) => entry.answer))
+      const authors = new Set(now.flatMap(({ own }) => own?.userId ?? []))
       let deliveries = 0
       // From the end, as who does not read loses its seat to the last one.
       for (let place = seats.length - 1; place >= 0; place--) {
@@ -208,7 +230,7 @@ function createAudience(
           unseat(seat)
           continue
         }
-        if (forAll !== null && seat.position.change < first.change.change) {
+        if (seat.position.change < first.change.change && (authors.size === 0 || !authors.has(seat.userId))) {
           seat.subscriber.take(forAll)
           deliveries += now.length
           continue
@@ -228,6 +250,11 @@ function createAudience(
       // Further on than the feed, it would be told again what the feed has yet to read; the other way it would miss it.
       if (attached.position().change !== seat.position.change) {
         attached.lookFor(seat.position.change)
+        closeIfEmpty()
+        return false
+      }
+      // Of the pages of one reading each message is CREATED once, to who has been told of all of them.
+      if (attached.isReading()) {
         closeIfEmpty()
         return false
       }

@@ -20,6 +20,8 @@ const nobody = '0'
 export type Attached = {
   /** The last change that was handed out. */
   position(): Position
+  /** Whether the store is being asked for what was missed: more of it may come. */
+  isReading(): boolean
   /** Asks the store for this change at once, unless it has been handed out: somebody knows that it is there. */
   lookFor(change: number): void
   detach(): void
@@ -85,7 +87,18 @@ export function createFeeds<T extends Item>(options: {
 
   function deliver(feed: Feed<T>, changes: T[], position: Position) {
     feed.position = position
-    if (changes.length > 0) for (const listener of feed.listeners) listener(changes)
+    if (changes.length > 0) tellAll(feed, changes)
+  }
+
+  /** One listener that fails keeps nothing from the others. */
+  function tellAll(feed: Feed<T>, changes: T[] | 'lost') {
+    for (const listener of feed.listeners) {
+      try {
+        listener(changes)
+      } catch (error) {
+        onError(error)
+      }
+    }
   }
 
   /** Goes on from the stream's head, as what comes before it is not to be had any more. */
@@ -93,7 +106,7 @@ export function createFeeds<T extends Item>(options: {
     const [head] = await source.heads([feed.id])
     if (head === undefined || feeds.get(feed.id) !== feed) return
     feed.position = { change: head.change, seq: head.seq }
-    for (const listener of feed.listeners) listener('lost')
+    tellAll(feed, 'lost')
   }
 
   /** Reads from the store until nothing is missing. One reader at a time; what is heard meanwhile makes it go on. */
@@ -221,6 +234,7 @@ export function createFeeds<T extends Item>(options: {
     feed.listeners.add(own)
     return {
       position: () => feed.position,
+      isReading: () => feed.reading,
       lookFor: (change) => lookFor(feed, change),
       detach() {
         feed.listeners.delete(own)

@@ -18,7 +18,7 @@ export type Gathering = {
  * gathers. So a single event is not held up, a server at its limit spends half of its time on sending at the most, and
  * the more there is to send, the more goes out in one write.
  */
-export function createGathering(): Gathering {
+export function createGathering(onError: (error: unknown) => void): Gathering {
   let senders: Sender[] = []
   let waiting: (() => void)[] = []
   let isPlanned = false
@@ -31,7 +31,14 @@ export function createGathering(): Gathering {
     while (senders.length > 0) {
       const now = senders
       senders = []
-      for (const sender of now) sender.send()
+      for (const sender of now) {
+        // One that fails keeps nothing from the others.
+        try {
+          sender.send()
+        } catch (error) {
+          onError(error)
+        }
+      }
     }
     const released = waiting
     waiting = []

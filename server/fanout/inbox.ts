@@ -40,7 +40,7 @@ export async function openInbox(
   try {
     await inbox.open(held)
   } catch (error) {
-    inbox.close()
+    inbox.stop()
     throw error
   }
   return inbox
@@ -54,6 +54,8 @@ class InboxStream extends Pump<InboxItem> implements Follower {
   /** Streams that may have something to tell. */
   readonly #ready = new Set<string>()
   readonly #legs = new Map<string, Leg>()
+  /** Channels that have caught up, and sit down when all that was read is told. */
+  readonly #toSeat = new Set<string>()
   #account: Reader<AccountItem> | null = null
   /** The channel whose page is being told. It goes first: an inbox holds one page, and not one for each channel. */
   #onPage: string | null = null
@@ -179,6 +181,7 @@ class InboxStream extends Pump<InboxItem> implements Follower {
       const held = this.#held
       this.#held = null
       if (held !== null) return held
+      if (this.isToldAll) this.#letSit()
       const key = this.#onPage ?? this.#ready.values().next().value
       if (key === undefined) return this.#sync()
       // To the end of the line, so that a busy channel does not keep the others from being heard.
@@ -186,6 +189,11 @@ class InboxStream extends Pump<InboxItem> implements Follower {
       const item = key === accountKey ? await this.#stepAccount() : await this.#stepChannel(key)
       if (item !== null) return item
     }
+  }
+
+  #letSit(): void {
+    for (const channelId of this.#toSeat) this.#ready.add(channelId)
+    this.#toSeat.clear()
   }
 
   /** Once, that all which happened before is told. */
@@ -202,7 +210,10 @@ class InboxStream extends Pump<InboxItem> implements Follower {
     const position: Position = leg.standsAt()
     const step = await patiently(() => leg.step(), isClosed)
     this.#onPage = leg.isOnPage() ? channelId : null
-    if (step === 'nothing') return null
+    if (step === 'nothing') {
+      if (!this.isToldAll) this.#toSeat.add(channelId)
+      return null
+    }
     this.#ready.add(channelId)
     if (step === 'forbidden' || dismisses(step.change, this.userId)) {
       // Nothing of this channel any more; the account's stream tells that it was left. Unless they are back already.
@@ -233,7 +244,7 @@ class InboxStream extends Pump<InboxItem> implements Follower {
   }
 
   isAtHand(): boolean {
-    return this.#held !== null || this.#onPage !== null
+    return this.#held !== null || this.#onPage !== null || this.#ready.size > 0
   }
 
   goLive(subscriber: Subscriber): void {

@@ -10,6 +10,8 @@ export type Follower = {
   readonly telling: Telling
   /** Who is to be told live; null for as long as nobody is. */
   subscriber: Subscriber | null
+  /** Whether what was read so far is told. Until then no leg sits down: what it is told live would overtake that. */
+  isToldAll: boolean
   /** Opens another reader, which listens and has not begun; null where the channel is gone. */
   reopen(channelId: string): Promise<Reader<Change> | null>
   /** Called when a leg has lost its seat. */
@@ -64,6 +66,10 @@ export class Leg implements Seat {
     return this.#reader?.isOnPage() ?? false
   }
 
+  isAtHand(): boolean {
+    return this.#reader?.isAtHand() ?? false
+  }
+
   isWaiting(): boolean {
     return this.place === -1 && this.#reader === null
   }
@@ -90,7 +96,7 @@ export class Leg implements Seat {
 
   #trySeat(reader: Reader<Change>): void {
     const { subscriber, audiences, telling } = this.#follower
-    if (subscriber === null || this.#isClosed || this.#reader !== reader) return
+    if (subscriber === null || !this.#follower.isToldAll || this.#isClosed || this.#reader !== reader) return
     this.position = reader.position()
     if (!audiences.seat(subscriber.group, this.channelId, telling, this)) return
     this.#endReading()

@@ -25,11 +25,12 @@ const usersAtOnce = 1_000
 const pairsAtOnce = 5_000
 
 /**
- * Pairs that are decided on anew in one round of looking again, though nothing has moved: somebody may have been blocked,
- * or have left the last channel that they shared. Beyond it those wait whose turn was last, so that a replica with very
- * many watchers asks the store for no more than that.
+ * Pairs that are decided on anew in one round of looking again, though nothing has moved: somebody may have left the last
+ * channel that they shared, or been blocked without the news of it. Beyond it those wait whose turn was last, so that a
+ * replica with very many watchers asks the store for no more than that: half a second of its time where no two of the
+ * pairs have anybody in common, and mostly much less.
  */
-const pairsAgain = 20_000
+const pairsAgain = 5_000
 
 /** How long to wait for the store before it is asked again, at the least. Milliseconds. */
 const retryMs = 500

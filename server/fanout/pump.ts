@@ -1,8 +1,14 @@
 import { type Bell, createBell, pullIterator } from '../lib/pull-iterator.ts'
-import type { PushStream, Subscriber } from './group.ts'
+import type { Answer, PushStream, Subscriber } from './group.ts'
 
-/** Items that are answered and sent together: so many share what has to be loaded for them. */
-const itemsAtOnce = 50
+/** Items that are answered and sent together, at the most: so many share what has to be loaded for them. */
+const maxItems = 50
+
+/** The first time, when nobody knows yet how long the answers are. */
+const firstItems = 10
+
+/** Bytes of answers that should leave together: what a socket takes before it is stalled. */
+const bytesAtOnce = 256 * 1024
 
 /**
  * Tells a subscriber what a stream has to give, for as long as something is at hand, and sleeps until `wake` is called.
@@ -10,6 +16,9 @@ const itemsAtOnce = 50
  */
 export abstract class Pump<Item extends object> implements PushStream<Item> {
   isClosed = false
+  /** Whether all that was read is told. */
+  isToldAll = true
+  #itemsAtOnce = firstItems
   #subscriber: Subscriber | null = null
   #isRunning = false
   #isRung = false
@@ -70,6 +79,8 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
         if (this.isClosed) return
         await subscriber.tell(answers)
         if (this.isClosed) return
+        this.isToldAll = true
+        this.#itemsAtOnce = itemsThatFit(answers)
       }
       if (failure !== null) {
         this.stop()
@@ -88,7 +99,8 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
         const item = await this.next()
         if (item === null || this.isClosed) break
         items.push(item)
-      } while (this.isAtHand() && items.length < itemsAtOnce)
+        this.isToldAll = false
+      } while (this.isAtHand() && items.length < this.#itemsAtOnce)
     } catch (error) {
       return { items, failure: { error } }
     }
@@ -108,4 +120,10 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
       () => this.stop(),
     )
   }
+}
+
+/** How many answers like these leave together. */
+function itemsThatFit(answers: readonly Answer[]): number {
+  const bytes = answers.reduce((sum, answer) => sum + answer.length, 0)
+  return Math.max(1, Math.min(maxItems, Math.floor((bytesAtOnce * answers.length) / (bytes + 1))))
 }

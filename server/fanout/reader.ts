@@ -20,6 +20,8 @@ export type Reader<T extends Item> = {
   position(): Position
   /** Whether it holds more of a page that it has read. */
   isOnPage(): boolean
+  /** Whether the next step need not wait: there is more of a page, or of what has gathered. */
+  isAtHand(): boolean
   /** The next change. Asks the store where the reader is behind, so that it may reject; trying again is safe. */
   step(): Promise<Step<T>>
   close(): void
@@ -29,8 +31,8 @@ export type Reader<T extends Item> = {
  * Opens one reader of one stream. It is in one of two modes:
  *
  * - **behind**: it reads pages from the store, from its position, or shares those that others have read. Live changes
- *   gather meanwhile, up to a bound; when a page was the last one, those beyond it are the next, and the reader is live.
- *   A page may be older than the gathering, so the last one must reach what had been handed out when that began.
+ *   gather meanwhile, up to a bound; when a page was the last one, those beyond it are the next, and the reader is
+ *   live. A page may be older than the gathering, so the last one must reach what had been handed out when that began.
  * - **live**: it gives out what gathers. When more gathers than there is room for, all of it is dropped, and the reader
  *   is behind: so a reader that does not read costs a position, and not a queue.
  *
@@ -160,6 +162,7 @@ export async function openReader<T extends Item>(options: {
     },
     position: () => position,
     isOnPage: () => given < page.length,
+    isAtHand: () => given < page.length || (!behind && !overflowed && waiting.length > 0),
     async step() {
       try {
         return await step()

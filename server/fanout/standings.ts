@@ -28,7 +28,7 @@ export type ChannelStanding = {
 export type Standings = {
   /** How a user stands to a channel; null where there is none. One query for all who ask of one channel together. */
   find(channelId: string, userId: string): Promise<ChannelStanding | null>
-  /** The same for who wants to read. Throws NOT_FOUND, about the input at `field`, or FORBIDDEN, as `accessChannel` does. */
+  /** The same for who wants to read. Throws NOT_FOUND, about the input at `field`, or FORBIDDEN: as `accessChannel`. */
   accessToRead(userId: string, channelId: string, field?: string): Promise<ChannelStanding>
   /** Where a user is a member now. One query for all who ask together. */
   memberships(userId: string): Promise<MemberRow[]>
@@ -67,7 +67,7 @@ export function createStandings(database: Pick<Database, 'run'>, admission: Pick
     })
   }
 
-  async function membershipsOf(userIds: readonly string[]): Promise<MemberRow[][]> {
+  async function membershipsOf(_: string, userIds: readonly string[]): Promise<MemberRow[][]> {
     const rows = await database.run<RawMember>(
       '/* memberships */ select * from members where user_id = any ($1::bigint[]) and left_at is null',
       [`{${[...new Set(userIds)].join(',')}}`],
@@ -77,7 +77,7 @@ export function createStandings(database: Pick<Database, 'run'>, admission: Pick
   }
 
   const findTogether = createTogether({ admission, read: standingsIn, most: usersAtOnce })
-  const membershipsTogether = createTogether({ admission, read: (_, userIds: readonly string[]) => membershipsOf(userIds), most: returningAtOnce })
+  const membershipsTogether = createTogether({ admission, read: membershipsOf, most: returningAtOnce })
   const find: Standings['find'] = (channelId, userId) => findTogether(channelId, userId, userId)
 
   return {

@@ -136,7 +136,7 @@ class MessagesStream extends Pump<MessageChange> implements Follower {
   }
 
   isAtHand(): boolean {
-    return this.leg.isOnPage()
+    return this.leg.isAtHand()
   }
 
   goLive(subscriber: Subscriber): void {

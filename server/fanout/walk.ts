@@ -33,7 +33,8 @@ export const createOwnWalks = <T extends Item>(source: Source<T>, admission: Pic
     const closing = new AbortController()
     return {
       async read(after) {
-        const page = await admission.run(userId, () => source.since(id, after, pageSize, userId, catchUp), closing.signal)
+        const read = () => source.since(id, after, pageSize, userId, catchUp)
+        const page = await admission.run(userId, read, closing.signal)
         return page === null || !page.member ? 'forbidden' : page
       },
       tell: (item) => item,

@@ -58,7 +58,8 @@ export function createCoalescing(options: {
             const known = answered.get(item)
             if (known !== undefined) return known
             const answer = execute(item, items)
-            answered.set(item, answer)
+            // Kept for others, of whom there are none in most groups.
+            if (group.members > 1) answered.set(item, answer)
             return answer
           }),
         )

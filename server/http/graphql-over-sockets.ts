@@ -32,6 +32,9 @@ export type GraphQLOverSocketsOptions = {
   createContext: CreateContext
 }
 
+/** Clients use a UUID or a number. */
+const maxIdLength = 256
+
 /** What is said on sockets. */
 export type GraphQLOverSockets = {
   /** A message has come. Never rejects. */
@@ -113,6 +116,8 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Gr
   async function begin(connection: Connection, id: string, payload: SubscribePayload): Promise<void> {
     const { socket } = connection
     if (connection.phase !== 'ready') return socket.close(CloseCode.Unauthorized, 'Unauthorized')
+    // It stands before every answer, and is kept for as long as the operation lasts.
+    if (id.length > maxIdLength) return socket.close(CloseCode.BadRequest, `An id has at most ${maxIdLength} characters`)
     if (findOperation(connection, id) !== undefined) {
       return socket.close(CloseCode.SubscriberAlreadyExists, `Subscriber for ${id} already exists`.slice(0, 120))
     }

@@ -49,7 +49,9 @@ export class SocketOperation implements Subscriber {
   }
 
   isStalled(): boolean {
-    return this.connection.stalledSince !== 0
+    const { socket, stalledSince } = this.connection
+    // What closes takes nothing any more, and is not read for either.
+    return stalledSince !== 0 || socket.readyState !== socket.OPEN
   }
 
   tell(answers: readonly Answer[]): Promise<void> {

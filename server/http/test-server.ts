@@ -210,7 +210,9 @@ export async function startTestServer(
     log: pino({ level: 'debug' }, { write: (line: string) => void lines.push(JSON.parse(line)) }),
     telemetry: {},
     authenticate,
-    gathering: createGathering(),
+    gathering: createGathering((error) => {
+      throw error
+    }),
     createContext(args) {
       contexts.push(args)
       return { ...args, number: contexts.length }

@@ -103,11 +103,13 @@ export function createWire({
         if (socket.bufferedAmount > limits.maxUnsentBytes) return letGo(connection)
         socket.send(text, (error) => {
           if (error) return
-          if (socket.isPaused && socket.bufferedAmount <= limits.pauseReadingBytes) socket.resume()
           if (socket.bufferedAmount > 0) connection.alive = true
           resolve()
         })
-        if (socket.bufferedAmount > limits.pauseReadingBytes) socket.pause()
+        if (socket.bufferedAmount > limits.pauseReadingBytes && !socket.isPaused) {
+          socket.pause()
+          connection.transport.once('drain', () => socket.resume())
+        }
       })
     },
   }

@@ -75,6 +75,12 @@ export function createPart(options: PartOptions): Part {
   let pending = new Set<string>()
   /** Those of them whose coming is no news. */
   let known = new Set<string>()
+  /** Sittings that are to be counted out as soon as all who are here are in the new one. */
+  let abandoned: string[] = []
+  /** Of whom it is still to be noted, and of whom it has been noted, that they left, though Redis was not told. */
+  const unnoted = new Set<string>()
+  const noted = new Set<string>()
+  let isNoting = false
   let isInDoubt = false
   let isTelling = false
   let isBeating = false
@@ -97,11 +103,27 @@ export function createPart(options: PartOptions): Part {
   /** Redis cannot be told that they have left; then it is noted at least, unless they are elsewhere. */
   function leaveInDoubt(userId: string) {
     sent.delete(userId)
-    if (!elsewhere.has(userId)) void sayLeaving(hooks, [userId]).then(() => hooks.onMoved([userId]))
+    if (elsewhere.has(userId)) return
+    unnoted.add(userId)
+    void note()
+  }
+
+  async function note(): Promise<void> {
+    if (isNoting) return
+    isNoting = true
+    await new Promise(setImmediate)
+    while (unnoted.size > 0) {
+      const userIds = take(unnoted, usersAtOnce)
+      for (const userId of userIds) noted.add(userId)
+      await sayLeaving(hooks, userIds)
+      hooks.onMoved(userIds)
+    }
+    isNoting = false
   }
 
   /** Begins a sitting with all who are here, none of which is news. */
   function beginAnew() {
+    abandoned.push(sitting)
     sitting = `${options.replica}.${++sittings}`
     lease = ''
     sent.clear()
@@ -131,6 +153,15 @@ export function createPart(options: PartOptions): Part {
       }
     }
     isTelling = false
+    if (!isInDoubt && abandoned.length > 0) buryOwn().catch(onError)
+  }
+
+  /** Counts out what Redis may have kept of the sittings before this one, with those who left meanwhile. */
+  async function buryOwn(): Promise<void> {
+    const own = abandoned
+    abandoned = []
+    for (const one of own) await bury(one)
+    noted.clear()
   }
 
   async function tellJoined(userIds: string[]): Promise<void> {
@@ -164,9 +195,11 @@ export function createPart(options: PartOptions): Part {
     for (;;) {
       const userIds = await options.srandmember(keys.usersOf(dead), usersAtOnce)
       if (userIds.length === 0) break
-      const only = await namesOf(onlyScript, dead, userIds)
-      await sayLeaving(hooks, only)
-      await countOut(dead, userIds, only)
+      // Who has just come here from there is first told of.
+      const left = userIds.filter((userId) => !here.has(userId) || sent.has(userId))
+      const only = await namesOf(onlyScript, dead, left)
+      await sayLeaving(hooks, only.filter((userId) => !noted.has(userId)))
+      await countOut(dead, left, only)
       await sleep(pauseMs, undefined, { ref: false })
     }
     await namesOf(forgetScript, dead, [])
@@ -195,6 +228,8 @@ export function createPart(options: PartOptions): Part {
   return {
     join(userId) {
       here.add(userId)
+      noted.delete(userId)
+      unnoted.delete(userId)
       pending.add(userId)
       void tell()
     },

@@ -128,7 +128,7 @@ return gone
 export const forgetScript: Script = {
   keys: 3,
   text: `
-if redis.call('EXISTS', KEYS[3]) == 0 then redis.call('ZREM', KEYS[2], '${countedOut}' .. ARGV[1]) end
+if redis.call('EXISTS', KEYS[3]) == 0 then redis.call('ZREM', KEYS[2], ARGV[1], '${countedOut}' .. ARGV[1]) end
 return 0
 `,
 }
