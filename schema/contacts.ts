@@ -16,7 +16,9 @@ builder.queryFields((t) => ({
 builder.mutationFields((t) => ({
   addContact: t.boolean({
     description:
-      'Adds somebody, who may see from then on when the viewer is there. That the viewer sees them, too, without sharing a channel with them, takes that they add the viewer. They are not told. False where they were added before.',
+      'Adds somebody, who may see from then on when the viewer is there. That the viewer sees them, too, without ' +
+      'sharing a channel with them, takes that they add the viewer. They are not told. False where they were added ' +
+      'before.',
     args: { userId: t.arg.id({ required: true }) },
     resolve: (_, { userId }, context) =>
       context.services.contacts.add(requireViewer(context), readUserId(userId, 'userId')),

@@ -16,7 +16,9 @@ userType.implement({
     createdAt: t.field({ type: 'DateTime', resolve: (user) => user.createdAt }),
     presence: t.field({
       ...ofViewer,
-      description: 'OFFLINE to those who may not see it: who neither shares a channel with this user nor was added by them as a contact, and where one of the two has blocked the other.',
+      description:
+        'OFFLINE to those who may not see it: who neither shares a channel with this user nor was added by them as a ' +
+        'contact, and where one of the two has blocked the other.',
       type: presenceType,
       resolve: (user, _, { own }) => own.presence.load(user.id),
     }),

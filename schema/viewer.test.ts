@@ -10,6 +10,7 @@ import {
 } from 'graphql'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
+  AddContactDocument,
   AddReactionDocument,
   MarkReadDocument,
   PinMessageDocument,
@@ -131,6 +132,7 @@ async function readEverything(groupId: string, directId: string) {
       viewer { ${user} } user(username: "bob") { id } node(id: $id) { id } nodes(ids: $ids) { id }
       channel(id: $id) { ${channel} }
       channels { edges { cursor node { ${channel} } } ${page} } publicChannels { edges { cursor node { id } } }
+      contacts { edges { cursor node { id } } ${page} } blocks { edges { cursor node { id } } ${page} }
       searchMessages(query: "yes") { edges { cursor highlights { start end } node { id } } ${page} }
     }`,
     { id: groupId, ids: [directId, bob.id] },
@@ -181,6 +183,7 @@ test('every field that looks at the viewer says so, and no other', async () => {
   const groupId = await newChannel(alice, { kind: 'PUBLIC', name: 'square' }, [bob])
   const directId = await newChannel(alice, { kind: 'DIRECT', name: null }, [bob])
   const root = await say(bob, groupId, '@alice')
+  await alice.client.request(AddContactDocument, { userId: bob.id })
   await alice.client.request(AddReactionDocument, { messageId: root.id, emoji: '👍' })
   await alice.client.request(PinMessageDocument, { messageId: root.id })
   await say(alice, groupId, 'yes', { replyToId: root.id })

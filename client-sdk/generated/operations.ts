@@ -116,6 +116,42 @@ export type UpdateProfileInput = {
   displayName?: string | null | undefined;
 };
 
+export type BlocksQueryVariables = Exact<{
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type BlocksQuery = {
+  blocks: {
+    edges: Array<{
+      node: UserFragment
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
+};
+
+export type BlockUserMutationVariables = Exact<{
+  userId: string;
+}>;
+
+
+export type BlockUserMutation = {
+  blockUser: boolean
+};
+
+export type UnblockUserMutationVariables = Exact<{
+  userId: string;
+}>;
+
+
+export type UnblockUserMutation = {
+  unblockUser: boolean
+};
+
 export type ChannelFragment = {
   id: string,
   kind: ChannelKind,
@@ -354,6 +390,47 @@ export type ReadStateFragment = {
   viewerMembership: {
     lastReadSeq: number
   } | null
+};
+
+export type ContactsQueryVariables = Exact<{
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type ContactsQuery = {
+  contacts: {
+    edges: Array<{
+      node: (
+        {
+        presence: PresenceFragment
+      }
+        & UserFragment
+      )
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
+};
+
+export type AddContactMutationVariables = Exact<{
+  userId: string;
+}>;
+
+
+export type AddContactMutation = {
+  addContact: boolean
+};
+
+export type RemoveContactMutationVariables = Exact<{
+  userId: string;
+}>;
+
+
+export type RemoveContactMutation = {
+  removeContact: boolean
 };
 
 export type MemberFragment = {
@@ -1055,6 +1132,38 @@ const SessionText = `fragment Session on AuthPayload {
   }
 }`
 
+export const BlocksDocument: TypedDocument<BlocksQuery, BlocksQueryVariables> = {
+  name: 'Blocks',
+  text: `query Blocks($first: Int, $after: String) {
+  blocks(first: $first, after: $after) {
+    edges {
+      node {
+        ...User
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+${UserText}`,
+}
+
+export const BlockUserDocument: TypedDocument<BlockUserMutation, BlockUserMutationVariables> = {
+  name: 'BlockUser',
+  text: `mutation BlockUser($userId: ID!) {
+  blockUser(userId: $userId)
+}`,
+}
+
+export const UnblockUserDocument: TypedDocument<UnblockUserMutation, UnblockUserMutationVariables> = {
+  name: 'UnblockUser',
+  text: `mutation UnblockUser($userId: ID!) {
+  unblockUser(userId: $userId)
+}`,
+}
+
 export const ChannelDocument: TypedDocument<ChannelQuery, ChannelQueryVariables> = {
   name: 'Channel',
   text: `query Channel($id: ID!) {
@@ -1267,6 +1376,42 @@ export const SetTypingDocument: TypedDocument<SetTypingMutation, SetTypingMutati
   name: 'SetTyping',
   text: `mutation SetTyping($channelId: ID!, $typing: Boolean!) {
   setTyping(channelId: $channelId, typing: $typing)
+}`,
+}
+
+export const ContactsDocument: TypedDocument<ContactsQuery, ContactsQueryVariables> = {
+  name: 'Contacts',
+  text: `query Contacts($first: Int, $after: String) {
+  contacts(first: $first, after: $after) {
+    edges {
+      node {
+        ...User
+        presence {
+          ...Presence
+        }
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+${UserText}
+${PresenceText}`,
+}
+
+export const AddContactDocument: TypedDocument<AddContactMutation, AddContactMutationVariables> = {
+  name: 'AddContact',
+  text: `mutation AddContact($userId: ID!) {
+  addContact(userId: $userId)
+}`,
+}
+
+export const RemoveContactDocument: TypedDocument<RemoveContactMutation, RemoveContactMutationVariables> = {
+  name: 'RemoveContact',
+  text: `mutation RemoveContact($userId: ID!) {
+  removeContact(userId: $userId)
 }`,
 }
 

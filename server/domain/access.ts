@@ -3,7 +3,7 @@ import type { Orm } from '../../drizzle/connection.ts'
 import { channels, members } from '../../drizzle/tables/index.ts'
 import { forbidden, notFound } from '../errors.ts'
 import type { ChannelRow, MemberRow } from '../message-store/rows.ts'
-import { type Action, may, type Standing } from './permissions.ts'
+import { type Action, may, shutOut, type Standing } from './permissions.ts'
 
 /** A channel and how the viewer stands to it, as one snapshot. */
 export type Access = { channel: ChannelRow; member: MemberRow | null; standing: Standing }
@@ -46,6 +46,14 @@ export function authorise(standing: Standing, action: Action, kind: ChannelRow['
 }
 
 /**
+ * Throws FORBIDDEN where the channel is shut to this action. Both of the two are told the same, so that it does not say
+ * who has blocked whom.
+ */
+function checkOpen(channel: Pick<ChannelRow, 'shut'>, action: Action): void {
+  if (channel.shut && shutOut.has(action)) throw forbidden('Nothing can be added to this conversation.')
+}
+
+/**
  * Loads a channel and checks that the viewer may do `action` in it. `field` is the input that named the channel. Throws
  * NOT_FOUND or FORBIDDEN.
  */
@@ -58,6 +66,7 @@ export async function accessChannel(
 ): Promise<Access> {
   const access = await loadAccess(orm, viewerId, channelId, field)
   authorise(access.standing, action, access.channel.kind)
+  checkOpen(access.channel, action)
   return access
 }
 
@@ -67,13 +76,14 @@ export async function accessChannel(
  */
 export async function authoriseLocked(
   orm: Orm,
-  channel: Pick<ChannelRow, 'id' | 'kind'>,
+  channel: Pick<ChannelRow, 'id' | 'kind' | 'shut'>,
   viewerId: string,
   action: Action,
 ): Promise<Standing> {
   const member = await findMember(orm, channel.id, viewerId)
   const standing = member?.role ?? 'NONE'
   authorise(standing, action, channel.kind)
+  checkOpen(channel, action)
   return standing
 }
 

@@ -1,13 +1,14 @@
 import { and, asc, desc, eq, isNull, ne, sql } from 'drizzle-orm'
 import type { Transaction } from '../../drizzle/connection.ts'
 import { channels, directChannels, members, users } from '../../drizzle/tables/index.ts'
-import { badInput, notFound } from '../errors.ts'
+import { badInput, forbidden, notFound } from '../errors.ts'
 import { isOneOf } from '../lib/sql.ts'
 import { checkName, checkNormalised } from '../lib/text.ts'
 import { lockedChannel } from '../message-store/channel-lock.ts'
 import type { ChannelRow } from '../message-store/rows.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
 import { touchAccounts } from './accounts.ts'
+import { findDirect, isEitherBlocked, lockPair, orderedPair, whoBlocks } from './blocks.ts'
 import type { Deps } from './deps.ts'
 
 export type CreateChannelInput = {
@@ -62,17 +63,17 @@ export function createChannelsService({ database, store, snowflakes, announce, l
     return made.channel
   }
 
-  /** The one channel of two people, made by whoever of them comes first; the input at `field` names the other one. */
+  /**
+   * The one channel of two people, made by whoever of them comes first; the input at `field` names the other one. Where
+   * one has blocked the other none is made: FORBIDDEN, to both; one that is there is to be read on.
+   */
   async function openDirect(viewerId: string, peerId: string, field = 'userId'): Promise<ChannelRow> {
     if (viewerId === peerId) throw badInput('A direct channel is between two people.', field)
-    const [lowUserId, highUserId] = [viewerId, peerId].toSorted((a, b) => (BigInt(a) < BigInt(b) ? -1 : 1)) as [string, string]
+    const [lowUserId, highUserId] = orderedPair(viewerId, peerId)
     const existing = async () => {
-      const [known] = await orm
-        .select({ channelId: directChannels.channelId })
-        .from(directChannels)
-        .where(and(eq(directChannels.lowUserId, lowUserId), eq(directChannels.highUserId, highUserId)))
-      if (known === undefined) return undefined
-      const [channel] = await orm.select().from(channels).where(eq(channels.id, known.channelId))
+      const known = await findDirect(orm, viewerId, peerId)
+      if (known === null) return undefined
+      const [channel] = await orm.select().from(channels).where(eq(channels.id, known))
       return channel
     }
     const found = await existing()
@@ -80,6 +81,8 @@ export function createChannelsService({ database, store, snowflakes, announce, l
     await checkPeople([peerId], field)
     const made = await database.transaction(async (tx) => {
       const id = snowflakes.next()
+      await lockPair(tx, viewerId, peerId)
+      if (await isEitherBlocked(tx.orm, viewerId, peerId)) throw forbidden('This conversation cannot be opened.')
       // Of two who open it at once, one waits here for the other's commit, and then finds the place taken.
       const won = await tx.orm
         .insert(directChannels)
@@ -115,6 +118,7 @@ export function createChannelsService({ database, store, snowflakes, announce, l
       const name = input.name == null ? null : checkName(input.name, 'A name', 'input.name', maxNameLength)
       const topic = input.topic == null ? null : checkTopic(input.topic)
       await checkPeople(others, 'input.memberIds')
+      if ((await whoBlocks(orm, others, viewerId)).size > 0) throw forbidden('You cannot add one of these people.')
       const row = { id: snowflakes.next(), kind: input.kind, name, topic }
       return announceNew(await database.transaction((tx) => insert(tx, row, [viewerId, ...others])))
     },

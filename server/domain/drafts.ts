@@ -14,7 +14,7 @@ export function createDraftsService({ database, announce }: Deps) {
   return {
     /** Keeps a draft; null, or nothing but space, discards it. */
     async save(viewerId: string, channelId: string, content: string | null): Promise<void> {
-      await accessChannel(orm, viewerId, channelId, 'post')
+      await accessChannel(orm, viewerId, channelId, 'read')
       const kept = content === null || content.trim() === '' ? null : content
       if (kept !== null) checkText(kept, 'A draft', 'content', maxContentLength)
       const noted = await database.transaction(async (tx) => {

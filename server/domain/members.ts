@@ -8,6 +8,7 @@ import { compareSnowflakes } from '../message-store/snowflake.ts'
 import { accessChannel, authoriseLocked, findMember } from './access.ts'
 import { touchAccounts } from './accounts.ts'
 import type { AccountChange } from './announcer.ts'
+import { whoBlocks } from './blocks.ts'
 import { outranks } from './permissions.ts'
 import type { Deps } from './deps.ts'
 
@@ -85,7 +86,7 @@ export function createMembersService({ database, store, announce, limits }: Deps
       })
     },
 
-    /** Brings people in; who is in already stays as they are. */
+    /** Brings people in; who is in already stays as they are. FORBIDDEN where one of them has blocked the viewer. */
     async add(viewerId: string, channelId: string, userIds: readonly string[]): Promise<void> {
       await accessChannel(orm, viewerId, channelId, 'addMember')
       const wanted = [...new Set(userIds)]
@@ -103,6 +104,8 @@ export function createMembersService({ database, store, announce, limits }: Deps
         const there = new Set(present.map((row) => row.userId))
         const coming = wanted.filter((userId) => !there.has(userId))
         checkRoom(channel, coming.length)
+        const unwilling = await whoBlocks(channel.tx.orm, coming, viewerId)
+        if (unwilling.size > 0) throw forbidden('You cannot add one of these people.')
         for (const userId of coming) {
           await channel.append('MEMBER_JOINED', userId, '')
           await channel.admit(userId, 'MEMBER')

@@ -10,6 +10,7 @@ import { type MessageKey, readMessage } from '../message-store/pages.ts'
 import type { ChannelRow, MessageKind, MessageRow } from '../message-store/rows.ts'
 import { hashOf } from '../message-store/send.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
+import { whoBlocks } from './blocks.ts'
 import type { Deps } from './deps.ts'
 import { createPostingRights } from './posting-rights.ts'
 
@@ -37,24 +38,25 @@ export function createMessagesService({ database, store, announce }: Deps) {
   const { orm } = database
   const rights = createPostingRights(orm)
 
-  /** Who of the channel's members is named in the text; nobody twice, in the order of their ids. */
-  async function findMentions(channelId: string, content: string): Promise<string[]> {
+  /**
+   * Who of the channel's members is named in the text; nobody twice, in the order of their ids. Who has blocked its
+   * author is not called.
+   */
+  async function findMentions(channelId: string, authorId: string, content: string): Promise<string[]> {
     const candidates = mentionCandidates(content)
     if (candidates.length === 0) return []
     const keys = [...new Set(candidates.flat())]
     const named = await orm.select().from(usernames).where(sql`${usernames.key} = any (${sql.param(keys)}::text[])`)
     if (named.length === 0) return []
-    const here = await orm
-      .select({ userId: members.userId })
-      .from(members)
-      .where(
-        and(
-          eq(members.channelId, channelId),
-          isOneOf(members.userId, named.map((row) => row.userId)),
-          isNull(members.leftAt),
-        ),
-      )
-    const present = new Set(here.map((row) => row.userId))
+    const namedIds = named.map((row) => row.userId)
+    const [here, blocking] = await Promise.all([
+      orm
+        .select({ userId: members.userId })
+        .from(members)
+        .where(and(eq(members.channelId, channelId), isOneOf(members.userId, namedIds), isNull(members.leftAt))),
+      whoBlocks(orm, namedIds, authorId),
+    ])
+    const present = new Set(here.map((row) => row.userId)).difference(blocking)
     const byKey = new Map(named.filter((row) => present.has(row.userId)).map((row) => [row.key, row.userId]))
     const found = candidates.map((choices) => choices.find((key) => byKey.has(key)))
     return [...new Set(found.flatMap((key) => (key === undefined ? [] : [byKey.get(key)!])))].toSorted()
@@ -109,7 +111,7 @@ export function createMessagesService({ database, store, announce }: Deps) {
           throw badInput(`An idempotency key has 1 to ${maxKeyLength} ASCII characters.`, 'input.idempotencyKey')
         }
         const root = await findRoot(channelId, input.replyTo)
-        const mentionIds = await findMentions(channelId, content)
+        const mentionIds = await findMentions(channelId, viewerId, content)
         const bodyHash = hashOf(JSON.stringify([kind, content, root?.id ?? null]))
         const outcome = await store.send(channelId, membershipVersion, {
           authorId: viewerId,
@@ -138,7 +140,7 @@ export function createMessagesService({ database, store, announce }: Deps) {
       const field = 'input.messageId'
       await accessChannel(orm, viewerId, key.channelId, 'editOwn', field)
       const content = checkText(newContent, 'A message', 'input.content', maxContentLength)
-      const mentionIds = await findMentions(key.channelId, content)
+      const mentionIds = await findMentions(key.channelId, viewerId, content)
       return changeMessage(key, field, async (channel, message) => {
         await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'editOwn')
         if (message.authorId !== viewerId) throw forbidden('Only its author may edit a message.')

@@ -45,6 +45,9 @@ export const permissions: Record<Action, Record<ChannelKind, string>> = {
   setRole: { DIRECT: '', GROUP: 'O', PUBLIC: 'O' },
 }
 
+/** What nobody may do in a DIRECT channel that is shut: add to it. It is read on, and one's own words can be taken back. */
+export const shutOut: ReadonlySet<Action> = new Set(['post', 'react', 'editOwn', 'pin'])
+
 const letters: Record<Standing, string> = { OWNER: 'O', ADMIN: 'A', MEMBER: 'M', NONE: '-' }
 
 /** Whether somebody of this standing may do this in a channel of this kind. */

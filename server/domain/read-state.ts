@@ -23,7 +23,8 @@ export function createReadStateService({ database, announce }: Deps) {
       }
     })
     noted.forEach(announce.account)
-    if (moved === null) return
+    // Who has blocked somebody, or was blocked, is not to be told of the other's reading.
+    if (moved === null || channel.shut) return
     announce.signal(channelId, { type: 'read', change: channel.lastChange, userId: viewerId, lastReadSeq: moved })
   }
 

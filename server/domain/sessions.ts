@@ -45,6 +45,13 @@ export function createSessionsService(
   const { tokens } = options
   /** Sessions that were live a moment ago. */
   const live = new LRUCache<string, true>({ max: maxLive, ttl: liveMs })
+  /** Sessions that ended a moment ago: who has just read that one of them is live has read what was. */
+  const ended = new LRUCache<string, true>({ max: maxLive, ttl: liveMs })
+
+  function noteEnded(sessionId: string) {
+    ended.set(sessionId, true)
+    live.delete(sessionId)
+  }
 
   function checkOwnAccounts() {
     if (options.external) throw forbidden('Sign in where this deployment keeps its accounts.')
@@ -74,9 +81,10 @@ export function createSessionsService(
   async function end(userId: string, sessionId: string) {
     await orm
       .update(sessions)
-      .set({ revokedAt: new Date() })
+      // By the store's clock, as replicas ask for what has ended since they asked last.
+      .set({ revokedAt: sql`now()` })
       .where(and(eq(sessions.userId, userId), eq(sessions.id, sessionId), isNull(sessions.revokedAt)))
-    live.delete(sessionId)
+    noteEnded(sessionId)
     announce.sessionEnded(userId, sessionId)
   }
 
@@ -93,7 +101,7 @@ export function createSessionsService(
       .select({ revokedAt: sessions.revokedAt })
       .from(sessions)
       .where(and(eq(sessions.userId, userId), eq(sessions.id, sessionId)))
-    if (session === undefined || session.revokedAt !== null) throw unauthenticated('Sign in again.')
+    if (session === undefined || session.revokedAt !== null || ended.has(sessionId)) throw unauthenticated('Sign in again.')
     live.set(sessionId, true)
   }
 
@@ -182,7 +190,7 @@ export function createSessionsService(
     cookieToken: ({ user, sessionId }: SignedIn) => tokens.issue({ userId: user.id, sessionId, minutes: cookieMinutes }),
 
     /** A session was ended, here or on another replica. */
-    noteEnded: (sessionId: string) => void live.delete(sessionId),
+    noteEnded,
 
     /** Who an access token speaks for; throws UNAUTHENTICATED, also where its session has ended. */
     async authenticate(token: string): Promise<Viewer> {

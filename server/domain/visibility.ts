@@ -8,7 +8,7 @@ type Runner = Pick<Database, 'run'>
 /** A pair as one text, to be looked up in what `visiblePairs` gives. */
 export const pairKey = ({ viewerId, userId }: Pair): string => `${viewerId} ${userId}`
 
-/** Pairs in one statement. So many that have nobody in common took half a second, the tenth of a statement's deadline. */
+/** Pairs in one statement: so many that have nobody in common took half a second, the tenth of what one may take. */
 const pairsAtOnce = 5_000
 
 /**
@@ -46,9 +46,10 @@ const sharingOfEach = `/* who share a channel */ select distinct wanted.near, wa
   join members theirs on theirs.channel_id = own.channel_id and theirs.user_id = wanted.far and theirs.left_at is null`
 
 /** Of each of some with each of others. */
-const sharingOfAll = `/* who share a channel with whom */ select distinct own.user_id as near, theirs.user_id as far
+const sharingOfAll = `/* who share a channel */ select distinct own.user_id as near, theirs.user_id as far
   from members own
-  join members theirs on theirs.channel_id = own.channel_id and theirs.user_id = any ($2::bigint[]) and theirs.left_at is null
+  join members theirs on theirs.channel_id = own.channel_id and theirs.user_id = any ($2::bigint[])
+    and theirs.left_at is null
   where own.user_id = any ($1::bigint[]) and own.left_at is null`
 
 /** Beyond this many times the pairs that are asked about, all combinations cost more than each pair by itself. */

@@ -13,6 +13,7 @@ export function createAnnouncer(
   onChannel: (channelId: string, changes: readonly Change[]) => void = () => {},
 ): Announcer {
   const publish = (topic: string, news: unknown) => bus.publish(topic, JSON.stringify(news))
+  const presence = (userId: string) => publish(topics.presence(userId), userId)
   return {
     channel(changes) {
       const [first] = changes
@@ -20,9 +21,13 @@ export function createAnnouncer(
       queueMicrotask(() => onChannel(first.channelId, changes))
       bus.publish(topics.channel(first.channelId), encodeChanges(changes))
     },
-    account: (change) => publish(topics.account(change.userId), change),
+    account(change) {
+      publish(topics.account(change.userId), change)
+      // Who shares a channel with somebody may see them: coming and going can begin and end it.
+      if (change.kind === 'MEMBERSHIP') presence(change.userId)
+    },
     signal: (channelId, signal) => publish(topics.signals(channelId), signal),
-    presence: (userId) => publish(topics.presence(userId), userId),
+    presence,
     sessionEnded: (userId, sessionId) => publish(topics.sessions, { userId, sessionId }),
   }
 }

@@ -21,7 +21,8 @@ export function encodeChanges(changes: readonly Change[]): string {
   return `${changes.at(-1)!.change}\n${rows.length > maxPayload ? '' : rows}`
 }
 
-function decodeChanges(payload: string, known: number): Change[] | number {
+/** Reads what `encodeChanges` wrote, as far as it is new after change `known`: see `Source.decode`. */
+export function decodeChanges(payload: string, known: number): Change[] | number {
   const end = payload.indexOf('\n')
   const newest = Number(payload.slice(0, end))
   if (end === -1 || !Number.isInteger(newest)) throw new Error('News without the number of a change')

@@ -1,4 +1,5 @@
 import { expect } from 'vitest'
+import { decodeChanges } from '../fanout/channel-source.ts'
 import { topics } from '../fanout/topics.ts'
 import { parseGlobalId } from '../lib/global-id.ts'
 import type { Change } from '../message-store/changes.ts'
@@ -27,7 +28,10 @@ export async function watchChanges(app: TestApp, replicas: readonly Replica[], c
   const id = channelSnowflake(channelId)
   const changes: Change[] = []
   for (const { app: watched } of replicas) {
-    await watched.bus.subscribe(topics.channel(id), (payload) => changes.push(...(JSON.parse(payload) as Change[])))
+    await watched.bus.subscribe(topics.channel(id), (payload) => {
+      const announced = decodeChanges(payload, 0)
+      if (typeof announced !== 'number') changes.push(...announced)
+    })
   }
   return {
     changes,
