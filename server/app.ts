@@ -225,6 +225,7 @@ export async function createApp(
       feeds: channelFeeds,
       gathering,
       frames: nextFrames,
+      onError,
       onDelivered: (deliveries) => metrics.eventsDelivered.inc(deliveries),
     }),
   }

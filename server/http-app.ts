@@ -1,19 +1,18 @@
 import { createBudget } from '../schema/budget.ts'
 import { schema } from '../schema/index.ts'
 import type { Context } from '../schema/context.ts'
-import { createLoaders, createViewerLoaders, type Loaders, type ViewerLoaders } from '../schema/loaders.ts'
+import { createLoaders, createViewerLoaders } from '../schema/loaders.ts'
 import type { App } from './app.ts'
 import type { Config } from './config.ts'
-import type { EventArgs } from './http/caller.ts'
 import { type EndedSession, watchEndedSessions } from './domain/ended-sessions.ts'
 import { defaultPageSize, maxPageSize } from './domain/history.ts'
 import { topics } from './fanout/topics.ts'
+import { createEventLoaders } from './event-loaders.ts'
 import { defaultLimits } from './http/limits.ts'
 import { type HttpServer, startHttpServer } from './http/server.ts'
 import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { explainListenFailure } from './start-error.ts'
-import type { Viewer } from './viewer.ts'
 
 /** What an answer for everybody is made without. A field that asks all the same has to be marked, and fails until then. */
 const nobody = new Proxy({} as never, {
@@ -27,28 +26,7 @@ const forEverybody = { viewer: nobody, own: nobody }
 export async function serveApp(app: App, { config, log, metrics }: { config: Config; log: Log; metrics: Metrics }): Promise<HttpServer> {
   const { services, streams } = app
 
-  /** Whoever is told of an event shares what was loaded for it, as far as it is the same for everybody. */
-  const sharedLoaders = new WeakMap<object, Loaders>()
-  function loadersFor(event: EventArgs | undefined): Loaders {
-    // The last one: what was loaded for it was loaded when all of them had happened.
-    const last = event?.round.at(-1)
-    if (typeof last !== 'object' || last === null) return createLoaders(services)
-    // An inbox wraps what a channel's own stream tells as it is.
-    const shared = 'change' in last && typeof last.change === 'object' && last.change !== null ? last.change : last
-    const known = sharedLoaders.get(shared) ?? createLoaders(services)
-    sharedLoaders.set(shared, known)
-    return known
-  }
-
-  /** The same for what depends on the viewer: a round is of one group, and so of one viewer. */
-  const ownLoaders = new WeakMap<object, ViewerLoaders>()
-  function ownLoadersFor(viewer: Viewer | null, event: EventArgs | undefined): ViewerLoaders {
-    if (event === undefined) return createViewerLoaders(services, viewer)
-    const known = ownLoaders.get(event.round) ?? createViewerLoaders(services, viewer)
-    ownLoaders.set(event.round, known)
-    return known
-  }
-
+  const eventLoaders = createEventLoaders(services)
   const server = await startHttpServer({
     schema,
     host: config.http.host,
@@ -70,11 +48,11 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
     createContext: ({ viewer, event, startCookieSession, endCookieSession }): Context => ({
       services,
       streams,
-      loaders: loadersFor(event),
+      loaders: event === undefined ? createLoaders(services) : eventLoaders.shared(event),
       spend: createBudget(),
       startCookieSession,
       endCookieSession,
-      ...(event?.isShared === true ? forEverybody : { viewer, own: ownLoadersFor(viewer, event) }),
+      ...(event?.isShared === true ? forEverybody : { viewer, own: event === undefined ? createViewerLoaders(services, viewer) : eventLoaders.own(event, viewer) }),
     }),
     ready: app.ready,
     metrics: config.metrics ? metrics.render : null,

@@ -64,7 +64,7 @@ function openStreams(chaos: Chaos, { intervalMs = 3_600_000, source = channelSou
   opened.push(() => feeds.close())
   const gathering = createGathering((error) => errors.push(error))
   const frames = (answers: readonly Answer[]): Frames => ({ for: () => answers })
-  const audiences = createAudiences({ feeds, gathering, frames })
+  const audiences = createAudiences({ feeds, gathering, onError: (error) => errors.push(error), frames })
   const deps: StreamDeps = {
     ...app.app.streams,
     channels: { ...app.app.streams.channels, source, feeds },

@@ -63,6 +63,7 @@ type Deps = {
   feeds: Feeds<Change>
   gathering: Gathering
   frames: (answers: readonly Answer[]) => Frames
+  onError: (error: unknown) => void
   /** Called with how many times something was sent. */
   onDelivered?: (deliveries: number) => void
 }
@@ -102,7 +103,7 @@ type Audience = { seat(seat: Seat): boolean; leave(seat: Seat): void }
 
 /** Null where this replica does not watch the channel. */
 function createAudience(
-  { feeds, gathering, frames, onDelivered }: Deps,
+  { feeds, gathering, frames, onError, onDelivered }: Deps,
   group: Group,
   channelId: string,
   telling: Telling,
@@ -230,14 +231,17 @@ function createAudience(
           unseat(seat)
           continue
         }
-        if (seat.position.change < first.change.change && (authors.size === 0 || !authors.has(seat.userId))) {
-          seat.subscriber.take(forAll)
-          deliveries += now.length
-          continue
+        const isLikeOthers = seat.position.change < first.change.change && !authors.has(seat.userId)
+        const own = isLikeOthers ? null : answersFor(seat, now)
+        const count = own?.length ?? now.length
+        try {
+          if (count > 0) seat.subscriber.take(own === null ? forAll : frames(own))
+          deliveries += count
+        } catch (error) {
+          // It has not been told all of this, and reads it from the store.
+          unseat(seat)
+          onError(error)
         }
-        const own = answersFor(seat, now)
-        if (own.length > 0) seat.subscriber.take(frames(own))
-        deliveries += own.length
       }
       told = { change: last.change.change, seq: last.change.seq }
       onDelivered?.(deliveries)

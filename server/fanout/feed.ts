@@ -97,6 +97,8 @@ export function createFeeds<T extends Item>(options: {
         listener(changes)
       } catch (error) {
         onError(error)
+        // It has not heard all of this: it must not go on as if it had.
+        if (changes !== 'lost') listener('lost')
       }
     }
   }

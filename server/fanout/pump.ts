@@ -4,9 +4,6 @@ import type { Answer, PushStream, Subscriber } from './group.ts'
 /** Items that are answered and sent together, at the most: so many share what has to be loaded for them. */
 const maxItems = 50
 
-/** The first time, when nobody knows yet how long the answers are. */
-const firstItems = 10
-
 /** Bytes of answers that should leave together: what a socket takes before it is stalled. */
 const bytesAtOnce = 256 * 1024
 
@@ -18,9 +15,12 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
   isClosed = false
   /** Whether all that was read is told. */
   isToldAll = true
-  #itemsAtOnce = firstItems
+  /** One at first, while nobody knows how long the answers are. */
+  #itemsAtOnce = 1
   #subscriber: Subscriber | null = null
   #isRunning = false
+  /** Lets go on what waits for the socket. */
+  #goOn: (() => void) | null = null
   #isRung = false
   #onEnd: (() => void) | null = null
   /** For who pulls. */
@@ -50,12 +50,14 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
   }
 
   resume(): void {
+    this.#goOn?.()
     this.wake()
   }
 
   stop(): void {
     if (this.isClosed) return
     this.isClosed = true
+    this.#goOn?.()
     this.close()
     this.#onEnd?.()
   }
@@ -77,7 +79,7 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
       if (items.length > 0) {
         const answers = await subscriber.group.answer(items)
         if (this.isClosed) return
-        await subscriber.tell(answers)
+        await this.#tell(subscriber, answers)
         if (this.isClosed) return
         this.isToldAll = true
         this.#itemsAtOnce = itemsThatFit(answers)
@@ -89,6 +91,26 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
       if (items.length === 0 && !this.#isRung) break
     }
     this.#isRunning = false
+  }
+
+  /** Tells answers in pieces that a socket takes at once, each when the one before has left. */
+  async #tell(subscriber: Subscriber, answers: readonly Answer[]): Promise<void> {
+    let from = 0
+    while (from < answers.length) {
+      let bytes = 0
+      let to = from
+      while (to < answers.length && bytes < bytesAtOnce) bytes += answers[to++]!.length
+      if (subscriber.isStalled()) await this.#drained()
+      if (this.isClosed) return
+      await subscriber.tell(answers.slice(from, to))
+      from = to
+    }
+  }
+
+  #drained(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#goOn = resolve
+    })
   }
 
   /** What is at hand, up to a bound, and what the stream ended with after it. */
