@@ -71,7 +71,7 @@ test('a client gets itself a fresh token, and its stream goes on without a gap o
   const before = await session.token()
 
   travel(minute)
-  await vi.waitUntil(() => states.includes('closed'))
+  await vi.waitUntil(() => states.includes('closed'), { timeout: 10_000 })
   await say(person, channelId, '2')
   await say(person, channelId, '3')
   await hear(3)
