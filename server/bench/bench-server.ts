@@ -1,11 +1,11 @@
-import { type ChildProcess, spawn } from 'node:child_process'
-import { once } from 'node:events'
+import type { ChildProcess } from 'node:child_process'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { Agent, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { createPoster, runOperation } from './live/post.ts'
+import { startProgram } from './live/processes.ts'
 
 /** A server in a process of its own, on an embedded database of its own, as `npm start` would run it. */
 export type BenchServer = {
@@ -18,60 +18,54 @@ export type BenchServer = {
   stop(): Promise<void>
 }
 
+export type BenchServerOptions = {
+  /** A store that is there, for replicas to share; one of its own where it is left out. */
+  databaseUrl?: string
+  /** Settings, beside those of this process. */
+  env?: Record<string, string>
+  /** Flags of Node, beside those in BENCH_NODE_FLAGS. */
+  nodeFlags?: readonly string[]
+  /** Whether it has the core of the servers to itself; otherwise it runs wherever this process does. */
+  isPinned?: boolean
+}
+
+const flagsGiven = process.env.BENCH_NODE_FLAGS?.split(' ').filter(Boolean) ?? []
+
 /** Starts a server; resolves when it is ready. */
-export async function startBenchServer(): Promise<BenchServer> {
+export async function startBenchServer(options: BenchServerOptions = {}): Promise<BenchServer> {
+  const { databaseUrl, env, nodeFlags = [], isPinned = false } = options
   const dataDir = await mkdtemp(join(tmpdir(), 'maru-bench-'))
   const main = fileURLToPath(new URL('../main.ts', import.meta.url))
-  const server = spawn(process.execPath, [...(process.env.BENCH_NODE_FLAGS?.split(' ') ?? []), main], {
-    env: { ...process.env, DATA_DIR: dataDir, PORT: '0', LOG_FORMAT: 'json', LOG_LEVEL: 'info' },
-    stdio: ['ignore', 'pipe', 'inherit'],
+  const args = [...flagsGiven, ...nodeFlags, main]
+  const server = startProgram(process.execPath, args, {
+    place: isPinned ? 'server' : null,
+    env: {
+      ...process.env,
+      DATA_DIR: dataDir,
+      PORT: '0',
+      LOG_FORMAT: 'json',
+      LOG_LEVEL: 'info',
+      ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl, JWT_SECRET: 'the same for all replicas of a run' }),
+      ...env,
+    },
   })
-  const port = await readPort(server)
-  const agent = new Agent({ keepAlive: true, maxSockets: 1_000 })
-
-  function post(body: string, token: string | undefined): Promise<string> {
-    return new Promise((resolve, reject) => {
-      const headers = {
-        'content-type': 'application/json',
-        accept: 'application/json',
-        'content-length': Buffer.byteLength(body),
-        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      }
-      const sent = request({ host: '127.0.0.1', port, path: '/graphql', method: 'POST', agent, headers }, (response) => {
-        let text = ''
-        response.setEncoding('utf8')
-        response.on('data', (chunk: string) => {
-          text += chunk
-        })
-        response.on('end', () => resolve(text))
-      })
-      sent.on('error', reject)
-      sent.end(body)
-    })
-  }
-
+  const port = await readPort(server.child)
+  const poster = createPoster(port)
   return {
     url: `http://127.0.0.1:${port}/graphql`,
-    databaseUrl: (await readFile(join(dataDir, 'postgres.url'), 'utf8')).trim(),
-    pid: server.pid!,
-    async run<Data>(query: string, variables: object = {}, token?: string) {
-      const answer = JSON.parse(await post(JSON.stringify({ query, variables }), token)) as {
-        data: Data
-        errors?: { message: string }[]
-      }
-      if (answer.errors !== undefined) throw new Error(answer.errors[0]!.message)
-      return answer.data
-    },
+    databaseUrl: databaseUrl ?? (await readFile(join(dataDir, 'postgres.url'), 'utf8')).trim(),
+    pid: server.pid,
+    run: (query, variables, token) => runOperation(poster, query, variables, token),
     async stop() {
-      agent.destroy()
-      server.kill('SIGTERM')
-      await once(server, 'exit')
+      poster.close()
+      await server.end('SIGTERM')
       await rm(dataDir, { recursive: true, force: true })
     },
   }
 }
 
-async function readPort(server: ChildProcess): Promise<number> {
+/** Reads lines of JSON until one has the port that a program listens on; throws where it ends before. */
+export async function readPort(server: ChildProcess): Promise<number> {
   const lines = createInterface({ input: server.stdout! })
   for await (const line of lines) {
     const { port } = JSON.parse(line) as { port?: number }

@@ -1,17 +1,23 @@
-import { benchFanout } from './fanout.ts'
+import { benchDelay } from './delay.ts'
 import { type BenchOptions, parseBench, usage } from './options.ts'
 import { benchPages } from './pages.ts'
+import { benchPeers } from './peers.ts'
 import { benchSends } from './sends.ts'
 import { benchStoreCatchUp } from './store-catch-up.ts'
 import { benchStorePages } from './store-pages.ts'
 import { benchStoreSearch } from './store-search.ts'
 import { benchStoreSends } from './store-sends.ts'
 import { benchStoreSize } from './store-size.ts'
+import { benchStorm } from './storm.ts'
+import { benchVariety } from './variety.ts'
 
 const benchmarks: Record<string, (options: BenchOptions) => Promise<void>> = {
   sends: benchSends,
   pages: benchPages,
-  fanout: benchFanout,
+  peers: benchPeers,
+  variety: benchVariety,
+  storm: benchStorm,
+  delay: benchDelay,
   'store-sends': benchStoreSends,
   'store-pages': benchStorePages,
   'store-catch-up': benchStoreCatchUp,

@@ -25,7 +25,7 @@ const statements: { text: string; parameters: readonly unknown[] }[] = []
 
 beforeAll(async () => {
   // Also where the tests run on several machines this is on one: how a statement is carried out is looked at.
-  database = openDatabase({ url: await createEmptyDatabase(), poolSize: 2, unavailable })
+  database = openDatabase({ url: await createEmptyDatabase(), poolSize: 2, deadlineMs: 60_000, unavailable })
   await migrate(database)
   const last = bucketAt(Date.now())
   await ensureBuckets(database, last - months, last)
