@@ -32,12 +32,14 @@ export function createEventLoaders(services: Services): EventLoaders {
     return made
   }
 
+  function loadersOf(round: readonly unknown[]): Loaders {
+    const last = lastOfOneChannel(round)
+    const make = () => createLoaders(services)
+    return last === null ? make() : remembered(byLastChange, last, make)
+  }
+
   return {
-    shared({ round }) {
-      const last = lastOfOneChannel(round)
-      const make = () => createLoaders(services)
-      return last === null ? remembered(byRound, round, make) : remembered(byLastChange, last, make)
-    },
+    shared: ({ round }) => remembered(byRound, round, () => loadersOf(round)),
     // A round is of one group, and so of one viewer.
     own: ({ round }, viewer) => remembered(ownByRound, round, () => createViewerLoaders(services, viewer)),
   }

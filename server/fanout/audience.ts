@@ -168,9 +168,15 @@ function createAudience(
     closeIfEmpty()
     if (isClosed) return
     if (waiting.length > maxWaiting) return unseatAll()
-    if (waiting.length > 0) void answer()
+    if (waiting.length > 0) answer().catch(giveUp)
     // Nothing to tell of these, and yet everybody is further on.
     else if (!isAnswering && ready.length === 0) told = attached!.position()
+  }
+
+  /** Each stream finds out for itself what is wrong, and ends with it. */
+  function giveUp(error: unknown) {
+    onError(error)
+    unseatAll()
   }
 
   function putOut(change: Change) {

@@ -93,13 +93,18 @@ export function createFeeds<T extends Item>(options: {
   /** One listener that fails keeps nothing from the others. */
   function tellAll(feed: Feed<T>, changes: T[] | 'lost') {
     for (const listener of feed.listeners) {
-      try {
-        listener(changes)
-      } catch (error) {
-        onError(error)
-        // It has not heard all of this: it must not go on as if it had.
-        if (changes !== 'lost') listener('lost')
-      }
+      // Who has not heard all of it must not go on as if they had.
+      if (!isHeard(listener, changes) && changes !== 'lost') isHeard(listener, 'lost')
+    }
+  }
+
+  function isHeard(listener: Listener<T>, changes: T[] | 'lost'): boolean {
+    try {
+      listener(changes)
+      return true
+    } catch (error) {
+      onError(error)
+      return false
     }
   }
 

@@ -40,7 +40,12 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
     this.#bell?.ring()
     const subscriber = this.#subscriber
     if (subscriber === null || this.#isRunning || this.isClosed || subscriber.isStalled()) return
-    void this.#run(subscriber)
+    this.#run(subscriber).catch((error: unknown) => {
+      if (this.isClosed) return
+      // A fault of ours. Who comes back goes on; who is left without a word would wait for ever.
+      this.stop()
+      subscriber.end(error)
+    })
   }
 
   start(subscriber: Subscriber): void {
@@ -82,7 +87,7 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
         await this.#tell(subscriber, answers)
         if (this.isClosed) return
         this.isToldAll = true
-        this.#itemsAtOnce = itemsThatFit(answers)
+        this.#itemsAtOnce = Math.min(itemsThatFit(answers), 4 * this.#itemsAtOnce)
       }
       if (failure !== null) {
         this.stop()
@@ -144,8 +149,8 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
   }
 }
 
-/** How many answers like these leave together. */
+/** How many answers leave together that are like the longest of these. */
 function itemsThatFit(answers: readonly Answer[]): number {
-  const bytes = answers.reduce((sum, answer) => sum + answer.length, 0)
-  return Math.max(1, Math.min(maxItems, Math.floor((bytesAtOnce * answers.length) / (bytes + 1))))
+  const longest = Math.max(...answers.map((answer) => answer.length))
+  return Math.max(1, Math.min(maxItems, Math.floor(bytesAtOnce / longest)))
 }
