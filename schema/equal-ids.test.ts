@@ -44,6 +44,10 @@ beforeAll(async () => {
        select $1::bigint, $2::bigint, emoji, $3::bigint, nth from unnest($4::text[]) with ordinality as given (emoji, nth)`,
       [channelId, root, authorId, ['👍', '🎉', '🪵'].slice(0, place + 1)],
     )
+    await database.run(
+      `update message_changes set change = 1000, kind = 'REACTIONS_CHANGED' where channel_id = $1 and message_id = $2`,
+      [channelId, root],
+    )
   }
 })
 afterAll(() => app.stop())

@@ -1,12 +1,14 @@
 import type { MessageKey } from '../server/message-store/pages.ts'
 import { messageGlobalId } from '../server/lib/global-id.ts'
-import type { MessageRow } from '../server/message-store/rows.ts'
+import type { UserRow } from '../server/domain/users.ts'
+import type { ChannelRow, MessageRow } from '../server/message-store/rows.ts'
 import { snowflakeTime } from '../server/message-store/snowflake.ts'
 import { builder, ofViewer } from './builder.ts'
 import { messageConnection } from './channels.ts'
 import { decodeNumber, encodePlace, forwardPage, pageSize } from './connections.ts'
 import { readChannelId, readMessageId } from './ids.ts'
 import { nodeType } from './nodes.ts'
+import { asksOnlyForId } from './selection.ts'
 import { channelType, messageKind, messageType, reactionType, threadStateType, userType } from './types.ts'
 import { requireViewer } from './viewer.ts'
 
@@ -19,7 +21,8 @@ messageType.implement({
     kind: t.field({ type: messageKind, resolve: (message) => message.kind }),
     channel: t.field({
       type: channelType,
-      resolve: async (message, _, { loaders }) => (await loaders.channel.load(message.channelId))!,
+      resolve: async ({ channelId }, _, { loaders }, info) =>
+        asksOnlyForId(info) ? ({ id: channelId } as ChannelRow) : (await loaders.channel.load(channelId))!,
     }),
     seq: t.exposeInt('seq', {
       description: '1, 2, 3 … within the channel, in the order in which all members see it, without holes.',
@@ -29,7 +32,8 @@ messageType.implement({
     }),
     author: t.field({
       type: userType,
-      resolve: async (message, _, { loaders }) => (await loaders.user.load(message.authorId))!,
+      resolve: async ({ authorId }, _, { loaders }, info) =>
+        asksOnlyForId(info) ? ({ id: authorId } as UserRow) : (await loaders.user.load(authorId))!,
     }),
     content: t.string({
       description: 'Up to 100,000 characters (Unicode code points). Empty once deleted.',
@@ -75,7 +79,9 @@ messageType.implement({
       description: 'In the order in which each emoji first came.',
       type: [reactionType],
       resolve: async (message, _, { loaders }) => {
-        const summaries = message.deletedAt === null ? await loaders.reactions.load(keyOf(message)) : []
+        // Reacting is a change of the message: where there was none, nobody has.
+        const isUntouched = message.version === message.change
+        const summaries = isUntouched || message.deletedAt !== null ? [] : await loaders.reactions.load(keyOf(message))
         return summaries.map((summary) => ({ ...summary, channelId: message.channelId }))
       },
     }),
