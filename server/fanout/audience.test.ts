@@ -70,10 +70,15 @@ describe('what comes live does not overtake what was missed', () => {
     const before = await headOf(id)
     await say(alice, channelId, 'missed')
     await alice.client.request(AddMembersDocument, { channelId, userIds: [carol.id] })
-    const slow = gate()
-    const group = createTestGroup(({ message }) => (message.content === 'missed' ? slow.promise : Promise.resolve()))
+    const [asked, slow] = [gate(), gate()]
+    const group = createTestGroup(async ({ message }) => {
+      if (message.content !== 'missed') return
+      asked.open()
+      await slow.promise
+    })
     const device = newDevice(deps, before, { group })
     await device.open()
+    await asked.promise
     await say(alice, channelId, 'live')
     // Long enough to overtake, where that can be.
     await sleep(50)
@@ -200,28 +205,31 @@ describe('who reads from the store is live again', () => {
   test('after all have stalled together, while others go on talking', async () => {
     const { deps, audiences } = open(always)
     const [group, start] = [createTestGroup(), await headOf(id)]
-    const devices = Array.from({ length: 150 }, () => newDevice(deps, start, { group }))
+    const devices = Array.from({ length: 200 }, () => newDevice(deps, start, { group }))
     for (const device of devices) {
       await device.open()
       const { tell } = device
       // What it takes to frame and to write for one socket by itself.
       device.tell = (answers) => {
-        for (const end = performance.now() + 0.1; performance.now() < end;);
+        for (const end = performance.now() + 0.03; performance.now() < end;);
         return tell.call(device, answers)
       }
     }
     await expect.poll(() => audiences.reading).toBe(0)
-    let isOver = false
-    const talking = Array.from({ length: 4 }, async (_, nth) => {
-      for (let number = 0; !isOver; number++) await say(alice, channelId, `${nth}.${number}`)
-    })
+    // At a rate of its own, however busy the streams are.
+    const sending: Promise<unknown>[] = []
+    const began = performance.now()
+    const talk = setInterval(() => {
+      while (sending.length < (performance.now() - began) / 4) sending.push(say(alice, channelId, `${sending.length}`))
+    }, 4)
+    opened.push(() => clearInterval(talk))
     for (const device of devices) device.isFull = true
     await expect.poll(() => audiences.size()).toBe(0)
     for (const device of devices) device.drain()
-    await expect.poll(() => audiences.reading).toBeGreaterThan(0)
-    await expect.poll(() => audiences.reading).toBe(0)
-    isOver = true
-    await Promise.all(talking)
+    await expect.poll(() => audiences.reading, { interval: 5 }).toBeGreaterThan(0)
+    await expect.poll(() => audiences.reading, { interval: 5 }).toBe(0)
+    clearInterval(talk)
+    await Promise.all(sending)
     const last = await headOf(id)
     await expect.poll(() => devices.every(({ position }) => position.change === last.change)).toBe(true)
   })

@@ -15,7 +15,7 @@ import { Pump } from './pump.ts'
 import { openReader, type Reader } from './reader.ts'
 import { createRoom } from './room.ts'
 import type { Item, Source } from './source.ts'
-import { checkCursorIsGood, type StreamDeps } from './streams.ts'
+import { checkCursorIsGood, isMember, type StreamDeps } from './streams.ts'
 import type { Walks } from './walk.ts'
 
 /** Readers that are opened at once: the bus is asked for so many topics, and the store for their heads in one query. */
@@ -245,6 +245,13 @@ class InboxStream extends Pump<InboxItem> implements Follower {
 
   isAtHand(): boolean {
     return this.#held !== null || this.#onPage !== null || this.#ready.size > 0
+  }
+
+  mayStillTell(item: InboxItem): true | Promise<boolean> {
+    if (item.type === 'synced' || item.type === 'account') return true
+    const channelId = item.type === 'change' ? item.change.channelId : item.channelId
+    const leg = this.#legs.get(channelId)
+    return (leg !== undefined && !leg.isDoubtful()) || isMember(this.#deps, this.userId, channelId, this)
   }
 
   goLive(subscriber: Subscriber): void {

@@ -70,6 +70,11 @@ export class Leg implements Seat {
     return this.#reader?.isAtHand() ?? false
   }
 
+  /** Whether the user was put out lately, so that it must be asked whether they may still be told. */
+  isDoubtful(): boolean {
+    return this.#reader?.wasDismissed() ?? false
+  }
+
   isWaiting(): boolean {
     return this.place === -1 && this.#reader === null
   }

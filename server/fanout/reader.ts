@@ -20,6 +20,8 @@ export type Reader<T extends Item> = {
   position(): Position
   /** Whether it holds more of a page that it has read. */
   isOnPage(): boolean
+  /** Whether its user was put out since it was opened, and may be out still. */
+  wasDismissed(): boolean
   /** Whether the next step need not wait: there is more of a page, or of what has gathered. */
   isAtHand(): boolean
   /** The next change. Asks the store where the reader is behind, so that it may reject; trying again is safe. */
@@ -162,6 +164,7 @@ export async function openReader<T extends Item>(options: {
     },
     position: () => position,
     isOnPage: () => given < page.length,
+    wasDismissed: () => dismissals > 0,
     isAtHand: () => given < page.length || (!behind && !overflowed && waiting.length > 0),
     async step() {
       try {

@@ -139,6 +139,10 @@ class MessagesStream extends Pump<MessageChange> implements Follower {
     return this.leg.isAtHand()
   }
 
+  mayStillTell(): true | Promise<boolean> {
+    return !this.leg.isDoubtful() || isMember(this.#deps, this.userId, this.leg.channelId, this)
+  }
+
   goLive(subscriber: Subscriber): void {
     this.subscriber = subscriber
   }
@@ -146,6 +150,17 @@ class MessagesStream extends Pump<MessageChange> implements Follower {
   close(): void {
     this.leg.close()
   }
+}
+
+/** Whether somebody is a member now; asks for as long as the store is away, and the stream is open. */
+export async function isMember(
+  { standings }: Pick<StreamDeps, 'standings'>,
+  userId: string,
+  channelId: string,
+  stream: { isClosed: boolean },
+): Promise<boolean> {
+  const standing = await patiently(() => standings.find(channelId, userId), () => stream.isClosed).catch(() => null)
+  return standing?.member != null
 }
 
 /** A channel's messages are told as they are. */
