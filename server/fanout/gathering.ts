@@ -8,6 +8,8 @@ export type Sender = { send(): void }
 export type Gathering = {
   /** Lets a sender send in the next round. */
   add(sender: Sender): void
+  /** Whether a round is under way in which only one sender sends: nothing else can leave together with what it sends. */
+  isAlone(): boolean
   /** Resolves when the next round is over: what was to be sent is on its way. */
   nextRound(): Promise<void>
 }
@@ -22,6 +24,7 @@ export function createGathering(onError: (error: unknown) => void): Gathering {
   let senders: Sender[] = []
   let waiting: (() => void)[] = []
   let isPlanned = false
+  let isAlone = false
   let pauseEnds = 0
 
   function round() {
@@ -31,6 +34,7 @@ export function createGathering(onError: (error: unknown) => void): Gathering {
     while (senders.length > 0) {
       const now = senders
       senders = []
+      isAlone = now.length === 1
       for (const sender of now) {
         // One that fails keeps nothing from the others.
         try {
@@ -40,6 +44,7 @@ export function createGathering(onError: (error: unknown) => void): Gathering {
         }
       }
     }
+    isAlone = false
     const released = waiting
     waiting = []
     for (const release of released) release()
@@ -61,6 +66,7 @@ export function createGathering(onError: (error: unknown) => void): Gathering {
       senders.push(sender)
       plan()
     },
+    isAlone: () => isAlone,
     nextRound() {
       plan()
       return new Promise((resolve) => waiting.push(resolve))

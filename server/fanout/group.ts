@@ -27,7 +27,13 @@ export type Subscriber = {
 }
 
 /** Some answers, in whatever form each subscriber wants them, made once for all who want the same form. */
-export type Frames = { for(subscriptionId: string): readonly Buffer[] }
+export type Frames = {
+  /**
+   * Where `isPassing`, the bytes are good only until the next call, here or of other frames: for who writes them at
+   * once.
+   */
+  for(subscriptionId: string, isPassing?: boolean): readonly Buffer[]
+}
 
 /** A stream that tells a subscriber by itself, without being asked for each item. */
 export type PushStream<Item> = AsyncIterable<Item> & {

@@ -2,7 +2,7 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
-import { nextFrames } from './frames.ts'
+import { keepFrames, nextFrames } from './frames.ts'
 
 /** A library that reads frames reads these: what it gets is what was meant. */
 let server: WebSocketServer
@@ -37,6 +37,29 @@ test('answers of all sizes arrive as they were, in order, under any id', async (
   const expected = ids.flatMap((id) => payloads.map((payload) => ({ id, type: 'next', payload })))
   await expect.poll(() => heard.length).toBe(expected.length)
   expect(heard.map((text) => JSON.parse(text))).toEqual(expected)
+})
+
+test('frames that are only passing are the same bytes, and stay as they are for who keeps them', () => {
+  const [one, other] = ['one', 'other'].map((text) => nextFrames([Buffer.from(JSON.stringify(text))]))
+  const text = (pieces: readonly Buffer[]) => Buffer.concat(pieces).toString('latin1')
+  const lasting = text(one!.for('1'))
+  expect(text(one!.for('1', true))).toBe(lasting)
+  expect(text(one!.for('2', true))).toBe(text(one!.for('2')))
+  // Others have used the desk since.
+  one!.for('1', true)
+  other!.for('3', true)
+  expect(text(one!.for('1', true))).toBe(lasting)
+  const kept = one!.for('1', true)
+  keepFrames(kept)
+  other!.for('3', true)
+  other!.for('4', true)
+  expect(text(kept)).toBe(lasting)
+  // Who wants them to last gets them so, whatever was passing before.
+  const passing = one!.for('5', true)
+  const lasts = one!.for('5')
+  other!.for('6', true)
+  expect(lasts).not.toBe(passing)
+  expect(text(lasts)).toContain('"5"')
 })
 
 test('the same id gets the same bytes, and what is large is shared by all', () => {

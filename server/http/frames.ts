@@ -8,6 +8,17 @@ const textFrame = 0x81
 
 const closingBrace = 0x7d
 
+/** Where frames are made that are written at once: memory that is new for each of them costs more than to write them. */
+const deskBytes = 64 * 1024
+let desk = Buffer.allocUnsafeSlow(deskBytes)
+/** Whose frames lie there. */
+let onDesk: Frames | null = null
+
+/** Lets frames stay as they are for longer: a socket has not taken all of them. */
+export function keepFrames(pieces: readonly Buffer[]): void {
+  if (pieces[0]?.buffer === desk.buffer) desk = Buffer.allocUnsafeSlow(deskBytes)
+}
+
 /**
  * The `next` messages of some answers as WebSocket frames, for whichever subscription wants them. The answers are
  * serialised already; all that differs between two sockets is the id in front. Those with the same id get the same
@@ -15,27 +26,31 @@ const closingBrace = 0x7d
  */
 export function nextFrames(answers: readonly Answer[]): Frames {
   let lastId: string | null = null
+  let isLastPassing = false
   let last: readonly Buffer[] = []
-  return {
-    for(id) {
-      if (id !== lastId) {
-        last = encode(`{"id":${JSON.stringify(id)},"type":"next","payload":`, answers)
-        lastId = id
-      }
+  const frames: Frames = {
+    for(id, isPassing = false) {
+      const isThere = id === lastId && (!isLastPassing || (isPassing && onDesk === frames))
+      if (isThere) return last
+      last = encode(`{"id":${JSON.stringify(id)},"type":"next","payload":`, answers, isPassing)
+      lastId = id
+      isLastPassing = last[0]!.buffer === desk.buffer
+      if (isLastPassing) onDesk = frames
       return last
     },
   }
+  return frames
 }
 
 /** The frames of these payloads, one after the other, in as few pieces as may be. */
-function encode(prefix: string, payloads: readonly Answer[]): readonly Buffer[] {
+function encode(prefix: string, payloads: readonly Answer[], isPassing: boolean): readonly Buffer[] {
   const prefixBytes = Buffer.byteLength(prefix)
   let size = 0
   for (const payload of payloads) {
     const length = prefixBytes + payload.length + 1
     size += headerBytes(length) + prefixBytes + 1 + (payload.length > copiedUpTo ? 0 : payload.length)
   }
-  const bytes = Buffer.allocUnsafe(size)
+  const bytes = isPassing && size <= deskBytes ? desk : Buffer.allocUnsafe(size)
   const pieces: Buffer[] = []
   let at = 0
   let pieceFrom = 0

@@ -61,7 +61,7 @@ export class SocketOperation implements Subscriber {
   }
 
   take(frames: Frames): void {
-    if (!this.isOver) this.#host.wire.take(this.connection, frames.for(this.id))
+    if (!this.isOver) this.#host.wire.take(this.connection, frames, this.id)
   }
 
   end(error: unknown): void {

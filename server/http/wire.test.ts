@@ -39,7 +39,7 @@ test('a socket that is read from no more is read from again once it has taken wh
   client.pause()
   void wire.send(connection, 'x'.repeat(10_000_000))
   expect(connection.socket.isPaused).toBe(true)
-  wire.take(connection, nextFrames([Buffer.from(JSON.stringify('y'.repeat(3_000_000)))]).for('1'))
+  wire.take(connection, nextFrames([Buffer.from(JSON.stringify('y'.repeat(3_000_000)))]), '1')
   await wire.nextRound()
   expect(connection.stalledSince).not.toBe(0)
   client.resume()

@@ -1,6 +1,8 @@
 import type { Logger } from 'pino'
 import type { Gathering, Sender } from '../fanout/gathering.ts'
+import type { Frames } from '../fanout/group.ts'
 import type { Connection } from './connection.ts'
+import { keepFrames } from './frames.ts'
 import type { HttpLimits } from './limits.ts'
 
 /** Bytes that gather for all sockets before some of them are written: they are copies, and need not all be there at once. */
@@ -11,8 +13,8 @@ const joinedBytes = 64 * 1024
 
 /** How everything leaves by a socket. */
 export type Wire = {
-  /** Sends frames that are made already, with what else leaves in this round. */
-  take(connection: Connection, frames: readonly Buffer[]): void
+  /** Sends the frames of a subscription, with what else leaves by its socket in this round. */
+  take(connection: Connection, frames: Frames, subscriptionId: string): void
   /** Resolves when what was taken is on its way. */
   nextRound(): Promise<void>
   /**
@@ -48,17 +50,25 @@ export function createWire({
   }
 
   function write(connection: Connection): void {
-    const { socket, transport, outgoing } = connection
+    const { outgoing } = connection
     if (outgoing.length === 0) return
     connection.outgoing = nothing
+    writePieces(connection, outgoing)
+  }
+
+  function writePieces(connection: Connection, pieces: readonly Buffer[]): void {
+    const { socket, transport } = connection
     if (socket.readyState !== socket.OPEN) return
-    if (outgoing.length === 1) transport.write(outgoing[0]!)
-    else if (bytesOf(outgoing) <= joinedBytes) transport.write(Buffer.concat(outgoing))
+    if (pieces.length === 1) transport.write(pieces[0]!)
+    else if (bytesOf(pieces) <= joinedBytes) transport.write(Buffer.concat(pieces))
     else {
       transport.cork()
-      for (const piece of outgoing) transport.write(piece)
+      for (const piece of pieces) transport.write(piece)
       transport.uncork()
     }
+    // Nothing is left in most cases: the kernel has it.
+    if (transport.writableLength === 0) return
+    keepFrames(pieces)
     if (transport.writableLength > limits.stalledBytes) stall(connection)
   }
 
@@ -82,14 +92,17 @@ export function createWire({
   }
 
   return {
-    take(connection, frames) {
-      if (connection.outgoing.length > 0) connection.outgoing = [...connection.outgoing, ...frames]
+    take(connection, frames, subscriptionId) {
+      const isFirst = connection.outgoing.length === 0
+      if (isFirst && gathering.isAlone()) return writePieces(connection, frames.for(subscriptionId, true))
+      const pieces = frames.for(subscriptionId)
+      if (!isFirst) connection.outgoing = [...connection.outgoing, ...pieces]
       else {
-        connection.outgoing = frames
+        connection.outgoing = pieces
         if (writing.length === 0) gathering.add(sender)
         writing.push(connection)
       }
-      gathered += bytesOf(frames)
+      gathered += bytesOf(pieces)
       if (gathered > gatheredBytes) sender.send()
     },
 
