@@ -1,4 +1,4 @@
-import type { StreamDeps } from '../server/fanout/streams.ts'
+import type { StreamDeps } from '../server/fanout/streams/stream-deps.ts'
 import type { Services } from '../server/services.ts'
 import type { Viewer } from '../server/viewer.ts'
 import type { Loaders, ViewerLoaders } from './loaders.ts'

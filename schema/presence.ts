@@ -1,5 +1,5 @@
 import { badInput } from '../server/errors.ts'
-import { maxWatched, type PresenceNews } from '../server/fanout/presence-stream.ts'
+import { maxWatched, type PresenceNews } from '../server/fanout/streams/presence.ts'
 import { builder } from './builder.ts'
 import { readUserId } from './ids.ts'
 import { whileWatching } from './subscriptions.ts'

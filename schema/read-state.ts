@@ -1,4 +1,4 @@
-import type { ReceiptNews } from '../server/fanout/signal-streams.ts'
+import type { ReceiptNews } from '../server/fanout/streams/signals.ts'
 import { builder } from './builder.ts'
 import { channelPayload } from './channels.ts'
 import { readChannelId } from './ids.ts'

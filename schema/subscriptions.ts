@@ -1,4 +1,4 @@
-import { isPushStream, type PushStream } from '../server/fanout/group.ts'
+import { isPushStream, type PushStream } from '../server/fanout/live/group.ts'
 import { pullIterator } from '../server/lib/pull-iterator.ts'
 import type { Context } from './context.ts'
 import { requireViewer } from './viewer.ts'

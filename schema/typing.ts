@@ -1,4 +1,4 @@
-import type { TypingNews } from '../server/fanout/signal-streams.ts'
+import type { TypingNews } from '../server/fanout/streams/signals.ts'
 import { builder } from './builder.ts'
 import { readChannelId } from './ids.ts'
 import { whileWatching } from './subscriptions.ts'

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Answer, Group } from '../fanout/group.ts'
+import type { Answer, Group } from '../fanout/live/group.ts'
 import type { Viewer } from '../viewer.ts'
 import { dependsOnViewer, resumeVariables } from './coalescing-key.ts'
 import { nobodyInParticular, withoutCookies } from './caller.ts'

@@ -1,4 +1,4 @@
-import type { Answer, Frames } from '../fanout/group.ts'
+import type { Answer, Frames } from '../fanout/live/group.ts'
 
 /** Payloads up to this size are copied into each socket's own buffer; larger ones are shared by all. Bytes. */
 const copiedUpTo = 16 * 1024

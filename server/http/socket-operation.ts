@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { Answer, Frames, Group, PushStream, Subscriber } from '../fanout/group.ts'
+import type { Answer, Frames, Group, PushStream, Subscriber } from '../fanout/live/group.ts'
 import type { Viewer } from '../viewer.ts'
 import type { Connection } from './connection.ts'
 import { nextFrames } from './frames.ts'

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino'
-import type { Gathering, Sender } from '../fanout/gathering.ts'
-import type { Frames } from '../fanout/group.ts'
+import type { Gathering, Sender } from '../fanout/live/gathering.ts'
+import type { Frames } from '../fanout/live/group.ts'
 import type { Connection } from './connection.ts'
 import { keepFrames } from './frames.ts'
 import type { HttpLimits } from './limits.ts'

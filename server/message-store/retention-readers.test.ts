@@ -18,7 +18,7 @@ import { failure, history, missing, newChannel, refusal, say, sayMany } from '..
 import { encodeCursor } from '../fanout/cursor.ts'
 import { createFeeds } from '../fanout/feed.ts'
 import { channelSource } from '../fanout/channel-source.ts'
-import { openInbox } from '../fanout/inbox.ts'
+import { openInbox } from '../fanout/streams/inbox.ts'
 import { parseGlobalId } from '../lib/global-id.ts'
 import { listen } from '../testing/listen.ts'
 import { type Person, startTestApp, type TestApp } from '../testing/test-app.ts'

@@ -1,9 +1,9 @@
 import { createCatchUp } from '../message-store/catch-up.ts'
 import type { Change, Position } from '../message-store/changes.ts'
-import { createAdmission } from '../fanout/admission.ts'
-import { createSharedWalks, type SharedWalks } from '../fanout/shared-catch-up.ts'
-import { createStandings } from '../fanout/standings.ts'
-import type { Walk } from '../fanout/walk.ts'
+import { createAdmission } from '../fanout/returning/admission.ts'
+import { createSharedWalks, type SharedWalks } from '../fanout/returning/shared-catch-up.ts'
+import { createStandings } from '../fanout/returning/standings.ts'
+import type { Walk } from '../fanout/returning/walk.ts'
 import type { TestApp } from './test-app.ts'
 
 export type WalksOptions = Partial<Parameters<typeof createSharedWalks>[0]>

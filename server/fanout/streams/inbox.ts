@@ -1,22 +1,22 @@
 import { and, eq, isNull } from 'drizzle-orm'
-import { members } from '../../drizzle/tables/index.ts'
-import type { Change, Position } from '../message-store/changes.ts'
-import type { MemberRow } from '../message-store/rows.ts'
-import type { AccountItem } from './account-source.ts'
-import type { Audiences, Telling } from './audience.ts'
-import { dismisses } from './channel-source.ts'
-import type { Feeds } from './feed.ts'
-import type { PushStream, Subscriber } from './group.ts'
-import { readCursors } from './inbox-cursors.ts'
+import { members } from '../../../drizzle/tables/index.ts'
+import type { Change, Position } from '../../message-store/changes.ts'
+import type { MemberRow } from '../../message-store/rows.ts'
+import type { AccountItem } from '../account-source.ts'
+import type { Telling } from '../live/audience.ts'
+import { dismisses } from '../channel-source.ts'
+import type { Feeds } from '../feed.ts'
+import type { PushStream } from '../live/group.ts'
+import { FollowingStream } from './following-stream.ts'
+import { checkCursorIsGood, readCursors } from './held-cursors.ts'
 import { type InboxItem, inboxTelling, itemOf } from './inbox-item.ts'
-import { type Follower, Leg } from './leg.ts'
-import { patiently } from './patience.ts'
-import { Pump } from './pump.ts'
-import { openReader, type Reader } from './reader.ts'
-import { createRoom } from './room.ts'
-import type { Item, Source } from './source.ts'
-import { checkCursorIsGood, isMember, type StreamDeps } from './streams.ts'
-import type { Walks } from './walk.ts'
+import { Leg } from '../live/leg.ts'
+import { patiently } from '../returning/patience.ts'
+import { openReader, type Reader } from '../returning/reader.ts'
+import { createRoom } from '../returning/room.ts'
+import type { Item, Source } from '../source.ts'
+import type { StreamDeps } from './stream-deps.ts'
+import type { Walks } from '../returning/walk.ts'
 
 /** Readers that are opened at once: the bus is asked for so many topics, and the store for their heads in one query. */
 const openedAtOnce = 256
@@ -47,9 +47,7 @@ export async function openInbox(
 }
 
 /** An inbox: a leg for each channel, and a reader of the account, of which there is no audience to sit in. */
-class InboxStream extends Pump<InboxItem> implements Follower {
-  readonly #deps: StreamDeps
-  readonly userId: string
+class InboxStream extends FollowingStream<InboxItem> {
   readonly #room = createRoom()
   /** Streams that may have something to tell. */
   readonly #ready = new Set<string>()
@@ -62,17 +60,6 @@ class InboxStream extends Pump<InboxItem> implements Follower {
   /** Told next, before anything is read. */
   #held: InboxItem | null = null
   #isSynced = false
-  subscriber: Subscriber | null = null
-
-  constructor(deps: StreamDeps, userId: string) {
-    super()
-    this.#deps = deps
-    this.userId = userId
-  }
-
-  get audiences(): Audiences {
-    return this.#deps.audiences
-  }
 
   get telling(): Telling {
     return inboxTelling
@@ -80,7 +67,7 @@ class InboxStream extends Pump<InboxItem> implements Follower {
 
   /** Lets each stream begin where its cursor stands, or else where it is now. */
   async open(held: ReturnType<typeof readCursors>): Promise<void> {
-    const { accounts, channels, standings } = this.#deps
+    const { accounts, channels, standings } = this.deps
     const account = await this.#listen(accounts, this.userId, accountKey)
     if (account === null) throw new Error('An account always has a head')
     this.#account = account
@@ -115,7 +102,7 @@ class InboxStream extends Pump<InboxItem> implements Follower {
   }
 
   reopen(channelId: string): Promise<Reader<Change> | null> {
-    return this.#listen(this.#deps.channels, channelId, channelId)
+    return this.#listen(this.deps.channels, channelId, channelId)
   }
 
   onUnseated(channelId: string): void {
@@ -153,7 +140,7 @@ class InboxStream extends Pump<InboxItem> implements Follower {
    * can be seen some milliseconds before the other; but until then it holds the channel.
    */
   async #membershipAtRest(channelId: string): Promise<MemberRow | undefined> {
-    const { database } = this.#deps
+    const { database } = this.deps
     await database.run('/* channel at rest */ select from channels where id = $1 for share', [channelId])
     const own = and(eq(members.channelId, channelId), eq(members.userId, this.userId), isNull(members.leftAt))
     const [member] = await database.orm.select().from(members).where(own)
@@ -251,11 +238,7 @@ class InboxStream extends Pump<InboxItem> implements Follower {
     if (item.type === 'synced' || item.type === 'account') return true
     const channelId = item.type === 'change' ? item.change.channelId : item.channelId
     const leg = this.#legs.get(channelId)
-    return (leg !== undefined && !leg.isDoubtful()) || isMember(this.#deps, this.userId, channelId, this)
-  }
-
-  goLive(subscriber: Subscriber): void {
-    this.subscriber = subscriber
+    return (leg !== undefined && !leg.isDoubtful()) || this.isMember(channelId)
   }
 
   close(): void {

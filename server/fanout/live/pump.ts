@@ -1,4 +1,4 @@
-import { type Bell, createBell, pullIterator } from '../lib/pull-iterator.ts'
+import { type Bell, createBell, pullIterator } from '../../lib/pull-iterator.ts'
 import type { Answer, PushStream, Subscriber } from './group.ts'
 
 /** Items that are answered and sent together, at the most: so many share what has to be loaded for them. */

@@ -10,12 +10,12 @@ import {
   RemoveMemberDocument,
   SaveDraftDocument,
   UpdateChannelDocument,
-} from '../../client-sdk/index.ts'
-import { newChannel, say, sayMany } from '../../schema/testing/operations.ts'
-import { parseGlobalId } from '../lib/global-id.ts'
-import { listen, type Listening } from '../testing/listen.ts'
-import { type Person, type Replica, startTestApp, type TestApp } from '../testing/test-app.ts'
-import { decodeCursor, encodeCursor } from './cursor.ts'
+} from '../../../client-sdk/index.ts'
+import { newChannel, say, sayMany } from '../../../schema/testing/operations.ts'
+import { parseGlobalId } from '../../lib/global-id.ts'
+import { listen, type Listening } from '../../testing/listen.ts'
+import { type Person, type Replica, startTestApp, type TestApp } from '../../testing/test-app.ts'
+import { decodeCursor, encodeCursor } from '../cursor.ts'
 
 let app: TestApp
 let deaf: Replica

@@ -1,4 +1,4 @@
-import { MaruError } from '../errors.ts'
+import { MaruError } from '../../errors.ts'
 
 /**
  * Reads that may wait before whoever comes back is sent away. Each of them is shared by all who want the same, so that

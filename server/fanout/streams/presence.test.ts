@@ -1,13 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
-import { AddMembersDocument, RemoveMemberDocument, SetPresenceDocument } from '../../client-sdk/index.ts'
-import { newChannel } from '../../schema/testing/operations.ts'
-import { createMemoryBus } from '../event-bus/memory-bus.ts'
-import { parseGlobalId } from '../lib/global-id.ts'
-import { statementName } from '../observability/statements.ts'
-import { type Person, startTestApp, type TestApp } from '../testing/test-app.ts'
-import { channelSnowflake } from '../testing/watch-changes.ts'
-import { createPresenceHub, type PresenceHub, type PresenceNews } from './presence-stream.ts'
+import { AddMembersDocument, RemoveMemberDocument, SetPresenceDocument } from '../../../client-sdk/index.ts'
+import { newChannel } from '../../../schema/testing/operations.ts'
+import { createMemoryBus } from '../../event-bus/memory-bus.ts'
+import { parseGlobalId } from '../../lib/global-id.ts'
+import { statementName } from '../../observability/statements.ts'
+import { type Person, startTestApp, type TestApp } from '../../testing/test-app.ts'
+import { channelSnowflake } from '../../testing/watch-changes.ts'
+import { createPresenceHub, type PresenceHub, type PresenceNews } from './presence.ts'
 
 let app: TestApp
 let bob: Person

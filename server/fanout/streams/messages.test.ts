@@ -6,14 +6,14 @@ import {
   EditMessageDocument,
   MessagesDocument,
   RemoveMemberDocument,
-} from '../../client-sdk/index.ts'
-import { newChannel, say, sayMany } from '../../schema/testing/operations.ts'
-import { parseGlobalId } from '../lib/global-id.ts'
-import { listen, type Listening, subscriptions } from '../testing/listen.ts'
-import { type Person, type Replica, startTestApp, type TestApp } from '../testing/test-app.ts'
-import { channelSnowflake } from '../testing/watch-changes.ts'
-import { decodeCursor, encodeCursor } from './cursor.ts'
-import type { MessagesSubscription } from '../../client-sdk/index.ts'
+} from '../../../client-sdk/index.ts'
+import { newChannel, say, sayMany } from '../../../schema/testing/operations.ts'
+import { parseGlobalId } from '../../lib/global-id.ts'
+import { listen, type Listening, subscriptions } from '../../testing/listen.ts'
+import { type Person, type Replica, startTestApp, type TestApp } from '../../testing/test-app.ts'
+import { channelSnowflake } from '../../testing/watch-changes.ts'
+import { decodeCursor, encodeCursor } from '../cursor.ts'
+import type { MessagesSubscription } from '../../../client-sdk/index.ts'
 
 let app: TestApp
 /** Hears nothing of what happens on the first replica, but through the store. */

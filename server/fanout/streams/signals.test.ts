@@ -1,10 +1,10 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { AddMembersDocument, MarkReadDocument, RemoveMemberDocument, SetTypingDocument } from '../../client-sdk/index.ts'
-import { newChannel, sayMany } from '../../schema/testing/operations.ts'
-import { parseGlobalId } from '../lib/global-id.ts'
-import { type Person, startTestApp, type TestApp } from '../testing/test-app.ts'
-import { channelSnowflake } from '../testing/watch-changes.ts'
-import { createSignalHub, type SignalHub } from './signal-streams.ts'
+import { AddMembersDocument, MarkReadDocument, RemoveMemberDocument, SetTypingDocument } from '../../../client-sdk/index.ts'
+import { newChannel, sayMany } from '../../../schema/testing/operations.ts'
+import { parseGlobalId } from '../../lib/global-id.ts'
+import { type Person, startTestApp, type TestApp } from '../../testing/test-app.ts'
+import { channelSnowflake } from '../../testing/watch-changes.ts'
+import { createSignalHub, type SignalHub } from './signals.ts'
 
 let app: TestApp
 let alice: Person

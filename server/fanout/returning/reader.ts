@@ -1,7 +1,7 @@
-import type { Position } from '../message-store/changes.ts'
-import type { Feeds } from './feed.ts'
+import type { Position } from '../../message-store/changes.ts'
+import type { Feeds } from '../feed.ts'
 import type { Room } from './room.ts'
-import type { Item, Source } from './source.ts'
+import type { Item, Source } from '../source.ts'
 import type { Walk, Walks } from './walk.ts'
 
 /**

@@ -1,10 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { type Presence, unseen } from '../domain/presence.ts'
-import { type Pair, pairKey } from '../domain/visibility.ts'
-import { badInput, expectedFailure } from '../errors.ts'
-import type { EventBus } from '../event-bus/event-bus.ts'
-import { type Bell, createBell, pullIterator } from '../lib/pull-iterator.ts'
-import { topics } from './topics.ts'
+import { type Presence, unseen } from '../../domain/presence.ts'
+import { type Pair, pairKey } from '../../domain/visibility.ts'
+import { badInput, expectedFailure } from '../../errors.ts'
+import type { EventBus } from '../../event-bus/event-bus.ts'
+import { type Bell, createBell, pullIterator } from '../../lib/pull-iterator.ts'
+import { topics } from '../topics.ts'
 
 /** People whose presence one stream may watch. */
 export const maxWatched = 500

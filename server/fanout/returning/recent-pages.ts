@@ -1,4 +1,4 @@
-import type { ChangePage, Position } from '../message-store/changes.ts'
+import type { ChangePage, Position } from '../../message-store/changes.ts'
 import type { Admission } from './admission.ts'
 
 /**

@@ -1,7 +1,7 @@
-import type { Change, Position } from '../message-store/changes.ts'
+import type { Change, Position } from '../../message-store/changes.ts'
 import type { Audiences, Seat, Telling } from './audience.ts'
 import type { Subscriber } from './group.ts'
-import type { Reader, Step } from './reader.ts'
+import type { Reader, Step } from '../returning/reader.ts'
 
 /** One subscription that follows channels: what its legs have in common. */
 export type Follower = {

@@ -1,12 +1,12 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
-import { InboxDocument, PresenceDocument, UserDocument } from '../../client-sdk/index.ts'
-import { newChannel } from '../../schema/testing/operations.ts'
-import { presenceGraceMs } from '../domain/presence.ts'
-import { listen } from '../testing/listen.ts'
-import { type RedisServer, startRedis } from '../testing/redis.ts'
-import { discardDataDir, makeDataDir, type ServerProcess, startServer } from '../testing/server-process.ts'
-import { type Person, type Replica, startTestApp, type TestApp } from '../testing/test-app.ts'
+import { InboxDocument, PresenceDocument, UserDocument } from '../../../client-sdk/index.ts'
+import { newChannel } from '../../../schema/testing/operations.ts'
+import { presenceGraceMs } from '../../domain/presence.ts'
+import { listen } from '../../testing/listen.ts'
+import { type RedisServer, startRedis } from '../../testing/redis.ts'
+import { discardDataDir, makeDataDir, type ServerProcess, startServer } from '../../testing/server-process.ts'
+import { type Person, type Replica, startTestApp, type TestApp } from '../../testing/test-app.ts'
 
 // They wait for as long as people do, on a machine that may have other things to do.
 vi.setConfig({ testTimeout: 90_000, hookTimeout: 60_000 })

@@ -1,6 +1,6 @@
-import type { Change, Position } from '../message-store/changes.ts'
-import type { AccountItem } from './account-source.ts'
-import type { Telling } from './audience.ts'
+import type { Change, Position } from '../../message-store/changes.ts'
+import type { AccountItem } from '../account-source.ts'
+import type { Telling } from '../live/audience.ts'
 
 /** What an inbox tells: a change of a channel or of the account, or that all which happened before is told. */
 export type InboxItem =

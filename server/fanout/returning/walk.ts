@@ -1,7 +1,7 @@
-import { createCatchUp } from '../message-store/catch-up.ts'
-import type { Position } from '../message-store/changes.ts'
+import { createCatchUp } from '../../message-store/catch-up.ts'
+import type { Position } from '../../message-store/changes.ts'
 import type { Admission } from './admission.ts'
-import type { Item, MissedPage, Source } from './source.ts'
+import type { Item, MissedPage, Source } from '../source.ts'
 
 /** Changes that a reader asks the store for at once. */
 export const pageSize = 100

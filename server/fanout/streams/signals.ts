@@ -1,12 +1,12 @@
-import type { Signal } from '../domain/announcer.ts'
-import { notFound } from '../errors.ts'
-import type { EventBus } from '../event-bus/event-bus.ts'
-import { type Bell, createBell, pullIterator } from '../lib/pull-iterator.ts'
-import type { Change } from '../message-store/changes.ts'
-import type { Attached, Feeds } from './feed.ts'
-import { patiently } from './patience.ts'
-import type { Standings } from './standings.ts'
-import { topics } from './topics.ts'
+import type { Signal } from '../../domain/announcer.ts'
+import { notFound } from '../../errors.ts'
+import type { EventBus } from '../../event-bus/event-bus.ts'
+import { type Bell, createBell, pullIterator } from '../../lib/pull-iterator.ts'
+import type { Change } from '../../message-store/changes.ts'
+import type { Attached, Feeds } from '../feed.ts'
+import { patiently } from '../returning/patience.ts'
+import type { Standings } from '../returning/standings.ts'
+import { topics } from '../topics.ts'
 
 /** Somebody typing is shown for this long after they were last heard of. Milliseconds. */
 const typingExpiryMs = 6_000

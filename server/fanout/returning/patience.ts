@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expectedFailure } from '../errors.ts'
-import { headIntervalMs } from './feed.ts'
+import { expectedFailure } from '../../errors.ts'
+import { headIntervalMs } from '../feed.ts'
 
 /**
  * Asks the store, and asks again for as long as it is away: a stream outlives the store's absence and goes on where it

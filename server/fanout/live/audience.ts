@@ -1,6 +1,6 @@
-import type { Change, Position } from '../message-store/changes.ts'
-import { dismisses } from './channel-source.ts'
-import type { Attached, Feeds } from './feed.ts'
+import type { Change, Position } from '../../message-store/changes.ts'
+import { dismisses } from '../channel-source.ts'
+import type { Attached, Feeds } from '../feed.ts'
 import type { Gathering, Sender } from './gathering.ts'
 import type { Answer, Frames, Group, Subscriber } from './group.ts'
 
