@@ -14,8 +14,9 @@ import {
   subscriber,
 } from './live/maru.ts'
 import { cpuSeconds, requireSockets, sharedClockMs } from './live/processes.ts'
+import type { Recorded } from './live/generator.ts'
 import { type Delay, delayOf } from './live/rounds.ts'
-import { printTable, ratio, spell } from './live/table.ts'
+import { printTable, spell } from './live/table.ts'
 import { median } from './measure.ts'
 import type { BenchOptions } from './options.ts'
 
@@ -28,8 +29,16 @@ const perSecond = 200
 const channelCount = 200
 const people = 100
 const membersEach = 10
-/** Half of the sockets have a channel open, half the inbox: five devices of each person. */
-const socketsOfKind = 500
+
+/** What the sockets have open. */
+type Kind = 'messages' | 'inbox'
+type Layout = { name: string; sockets: Partial<Record<Kind, number>> }
+
+const layouts: readonly Layout[] = [
+  { name: '1,000 sockets with a channel open, five on each', sockets: { messages: 1_000 } },
+  // Five devices of each person, who is in twenty channels: 52 deliveries for a message.
+  { name: '500 sockets with a channel open, 500 with an inbox', sockets: { messages: 500, inbox: 500 } },
+]
 
 const inboxSubscription = `subscription { inbox { __typename ... on MessageEvent {
   cursor stream message { ${messageFields} } } } }`
@@ -37,17 +46,11 @@ const prose = 'The quick brown fox jumps over the lazy dog, and then it goes hom
 
 type Channel = { id: string; members: readonly Person[] }
 
-/** The clients by what they subscribe to, and how many of them a message to each channel once reaches. */
-type Clients = Record<'messages' | 'inbox', { load: Load; eachRound: number }>
+/** The clients of one kind, and how many of them a message to each channel once reaches. */
+type Clients = { kind: Kind; sockets: number; load: Load; eachRound: number }
 
-const rowNames = {
-  acknowledged: 'sent to acknowledged',
-  messages: 'acknowledged to received, messages',
-  inbox: 'acknowledged to received, inbox',
-  messagesWhole: 'sent to received, messages',
-  inboxWhole: 'sent to received, inbox',
-}
-type Rows = Record<keyof typeof rowNames, Delay>
+/** From sending to acknowledgement, and for each kind from either to receipt. */
+type Rows = { acknowledged: Delay } & Record<`${'acknowledged' | 'sent'} to received, ${Kind}`, Delay>
 
 /**
  * How long after its acknowledgement a message is received: 200 messages a second to 200 channels of 10 people, sent to
@@ -56,13 +59,9 @@ type Rows = Record<keyof typeof rowNames, Delay>
  */
 export async function benchDelay({ short: isShort }: BenchOptions): Promise<void> {
   const plan = isShort ? short : long
-  requireSockets(2 * socketsOfKind)
+  requireSockets(1_000)
   const redis = await findRedis()
   const store = await startStore()
-  const clients: Clients = {
-    messages: { load: startLoad(), eachRound: socketsOfKind },
-    inbox: { load: startLoad(), eachRound: (channelCount * membersEach * socketsOfKind) / people },
-  }
   try {
     const databaseUrl = await store.makeDatabase()
     const maru = await startMaru({ databaseUrl, replicas: 2, redisUrl: redis.url, people, isPinned: false })
@@ -73,35 +72,52 @@ export async function benchDelay({ short: isShort }: BenchOptions): Promise<void
         const members = Array.from({ length: membersEach }, (_, k) => maru.people[(nth * 7 + k * 13) % people]!)
         channels.push({ id: await makeChannel(maru, members, 'GROUP'), members })
       }
-      await openAll(maru, channels, clients)
-      const rounds: Rows[] = []
-      const work = { replicas: maru.pids, Postgres: store.pids, clients: () => pidsOf(clients) }
-      const shares: Record<string, number>[] = []
-      for (let round = 0; round < plan.rounds; round++) {
-        process.stderr.write(`round ${round + 1} of ${plan.rounds}\n`)
-        const before = usedBy(work)
-        const started = performance.now()
-        rounds.push(await measure(maru, channels, clients, plan.seconds))
-        const seconds = (performance.now() - started) / 1_000
-        shares.push(mapValues(usedBy(work), (used, name) => (used - before[name]!) / seconds))
-      }
-      reportDelays(rounds)
-      printTable(
-        'Of a core, what each had to do meanwhile',
-        Object.keys(work),
-        [Object.keys(work).map((name) => spell(median(shares.map((share) => share[name]!))))],
-      )
+      for (const layout of layouts) await benchLayout(layout, maru, channels, plan, store.pids)
     } finally {
       await maru.stop()
     }
   } finally {
     await redis.stop()
     await store.stop()
-    for (const { load } of Object.values(clients)) load.stop()
   }
 }
 
-const pidsOf = (clients: Clients): number[] => [process.pid, ...Object.values(clients).map(({ load }) => load.pid)]
+async function benchLayout(
+  { name, sockets }: Layout,
+  maru: Deployment,
+  channels: readonly Channel[],
+  plan: Plan,
+  storePids: () => number[],
+): Promise<void> {
+  const eachRound = (kind: Kind, count: number) => (kind === 'messages' ? count : (channelCount * membersEach * count) / people)
+  const clients = (Object.entries(sockets) as [Kind, number][]).map(
+    ([kind, count]): Clients => ({ kind, sockets: count, load: startLoad(), eachRound: eachRound(kind, count) }),
+  )
+  try {
+    await openAll(maru, channels, clients)
+    const rounds: Rows[] = []
+    const work = { replicas: maru.pids, Postgres: storePids, clients: () => pidsOf(clients) }
+    const shares: Record<string, number>[] = []
+    for (let round = 0; round < plan.rounds; round++) {
+      process.stderr.write(`${name}: round ${round + 1} of ${plan.rounds}\n`)
+      const before = usedBy(work)
+      const started = performance.now()
+      rounds.push(await measure(maru, channels, clients, plan.seconds))
+      const seconds = (performance.now() - started) / 1_000
+      shares.push(mapValues(usedBy(work), (used, part) => (used - before[part]!) / seconds))
+    }
+    reportDelays(name, rounds)
+    printTable(
+      'Of a core, what each had to do meanwhile',
+      Object.keys(work),
+      [Object.keys(work).map((part) => spell(median(shares.map((share) => share[part]!))))],
+    )
+  } finally {
+    for (const { load } of clients) load.stop()
+  }
+}
+
+const pidsOf = (clients: readonly Clients[]): number[] => [process.pid, ...clients.map(({ load }) => load.pid)]
 
 /** Seconds of processor time so far. */
 const usedBy = (work: Record<string, () => number[]>): Record<string, number> =>
@@ -110,24 +126,24 @@ const usedBy = (work: Record<string, () => number[]>): Record<string, number> =>
 const mapValues = <In, Out>(record: Record<string, In>, map: (value: In, key: string) => Out): Record<string, Out> =>
   Object.fromEntries(Object.entries(record).map(([key, value]) => [key, map(value, key)]))
 
-async function openAll(maru: Deployment, channels: readonly Channel[], clients: Clients): Promise<void> {
-  const replica = (nth: number) => maru.replicas[nth % maru.replicas.length]!
-  const messages = Array.from({ length: socketsOfKind }, (_, nth) => {
+function scriptsOf({ kind, sockets }: Clients, { replicas, people: everybody }: Deployment, channels: readonly Channel[]) {
+  const replica = (nth: number) => replicas[nth % replicas.length]!
+  return Array.from({ length: sockets }, (_, nth) => {
+    // Devices of one person are on both replicas.
+    if (kind === 'inbox') return subscriber(replica(nth + Math.floor(nth / people)), everybody[nth % people]!, inboxSubscription, {})
     const { id, members } = channels[nth % channels.length]!
     const member = members[Math.floor(nth / channels.length) % members.length]!
-    return subscriber(replica(nth), member, messagesSubscription, { channelId: id })
+    return subscriber(replica(nth + Math.floor(nth / channels.length)), member, messagesSubscription, { channelId: id })
   })
-  // Devices of one person are on both replicas.
-  const inboxes = Array.from({ length: socketsOfKind }, (_, nth) =>
-    subscriber(replica(nth + Math.floor(nth / people)), maru.people[nth % people]!, inboxSubscription, {}),
-  )
-  await clients.messages.load.open(messages, { probeEvery: 1 })
-  await clients.inbox.load.open(inboxes, { probeEvery: 1 })
+}
+
+async function openAll(maru: Deployment, channels: readonly Channel[], clients: readonly Clients[]): Promise<void> {
+  for (const each of clients) await each.load.open(scriptsOf(each, maru, channels), { probeEvery: 1 })
   // Until a message to each channel reaches all of them.
   for (let attempt = 1; ; attempt++) {
     await sleep(1_000)
-    for (const { load } of Object.values(clients)) await load.settle()
-    const received = Object.values(clients).map(({ load, eachRound }) => load.events(eachRound, 3_000))
+    for (const { load } of clients) await load.settle()
+    const received = clients.map(({ load, eachRound }) => load.events(eachRound, 3_000))
     try {
       await Promise.all([...received, ...channels.map((channel, nth) => send(maru, channel, nth, 0))])
       return
@@ -144,14 +160,14 @@ const send = (maru: Deployment, { id, members }: Channel, nth: number, number: n
 async function measure(
   maru: Deployment,
   channels: readonly Channel[],
-  clients: Clients,
+  clients: readonly Clients[],
   seconds: number,
 ): Promise<Rows> {
   const turns = Math.round((perSecond * seconds) / channels.length)
   const sentAt: number[] = []
   const acknowledgedAt: number[] = []
   const publish = async () => {
-    const received = Object.values(clients).map(({ load, eachRound }) => load.events(eachRound * turns))
+    const received = clients.map(({ load, eachRound }) => load.events(eachRound * turns))
     const sent: Promise<void>[] = []
     const started = performance.now()
     for (let number = 0; number < turns * channels.length; number++) {
@@ -167,33 +183,32 @@ async function measure(
     }
     await Promise.all([...received, ...sent])
   }
-  const { messages, inbox } = clients
-  let ofInbox: Awaited<ReturnType<Load['recording']>> | undefined
-  const ofMessages = await messages.load.recording(async () => {
-    ofInbox = await inbox.load.recording(publish)
-  })
-  const since = (from: readonly number[], { numbers, times }: typeof ofMessages) =>
-    delayOf(Array.from(numbers, (number, nth) => times[nth]! - from[number]!))
-  return {
-    acknowledged: delayOf(sentAt.map((at, number) => acknowledgedAt[number]! - at)),
-    messages: since(acknowledgedAt, ofMessages),
-    inbox: since(acknowledgedAt, ofInbox!),
-    messagesWhole: since(sentAt, ofMessages),
-    inboxWhole: since(sentAt, ofInbox!),
+  const rows: Partial<Rows> = {}
+  const recorded: [Kind, Recorded][] = []
+  // Each kind records what it gets while those inside it do, and the innermost publishes.
+  const record = clients.reduceRight(
+    (inner, { kind, load }) => async () => void recorded.push([kind, await load.recording(inner)]),
+    publish,
+  )
+  await record()
+  rows.acknowledged = delayOf(sentAt.map((at, number) => acknowledgedAt[number]! - at))
+  for (const [kind, { numbers, times }] of recorded) {
+    const since = (from: readonly number[]) => delayOf(Array.from(numbers, (number, nth) => times[nth]! - from[number]!))
+    rows[`acknowledged to received, ${kind}`] = since(acknowledgedAt)
+    rows[`sent to received, ${kind}`] = since(sentAt)
   }
+  return rows as Rows
 }
 
-function reportDelays(rounds: readonly Rows[]): void {
+function reportDelays(name: string, rounds: readonly Rows[]): void {
   const shares = ['p50', 'p95', 'p99'] as const
-  const of = (row: keyof Rows, share: keyof Delay) => median(rounds.map((rows) => rows[row][share]))
+  const rows = Object.keys(rounds[0]!) as (keyof Rows)[]
   printTable(
-    `Milliseconds, at ${perSecond} messages a second to ${channelCount} channels, ${2 * socketsOfKind} sockets on two ` +
-      'replicas; ratios to the acknowledgement',
-    ['', ...shares, ...shares.map((share) => `ratio of ${share}`)],
-    (Object.keys(rowNames) as (keyof Rows)[]).map((row) => [
-      rowNames[row],
-      ...shares.map((share) => spell(of(row, share))),
-      ...shares.map((share) => ratio(of(row, share), of('acknowledged', share))),
+    `Milliseconds, at ${perSecond} messages a second to ${channelCount} channels over two replicas; ${name}`,
+    ['', ...shares],
+    rows.map((row) => [
+      row === 'acknowledged' ? 'sent to acknowledged' : row,
+      ...shares.map((share) => spell(median(rounds.map((delays) => delays[row][share])))),
     ]),
   )
 }

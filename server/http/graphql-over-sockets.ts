@@ -35,6 +35,9 @@ export type GraphQLOverSocketsOptions = {
 /** Clients use a UUID or a number. */
 const maxIdLength = 256
 
+/** Whether somebody is still there: in a storm many have gone by the time that it is their turn. */
+const isOpen = ({ socket }: Connection): boolean => socket.readyState === socket.OPEN
+
 /** What is said on sockets. */
 export type GraphQLOverSockets = {
   /** A message has come. Never rejects. */
@@ -96,7 +99,8 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Gr
     if (token === null) return true
     try {
       admission.check()
-      const viewer = await admission.run(connection.ip, () => authenticate(token))
+      const viewer = await admission.run(connection.ip, async () => isOpen(connection) && authenticate(token))
+      if (viewer === false) return false
       if (connections.claimSocket(connection, viewer)) return true
       connection.socket.close(...closings.tooManySockets)
     } catch (error) {

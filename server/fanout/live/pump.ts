@@ -31,10 +31,11 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
   /** Whether the next item is at hand. */
   protected abstract isAtHand(): boolean
   /**
-   * Whether an item may be told whose answer is made: that takes time, in which the viewer may have been put out, and
-   * the answer may have learned of something that happened afterwards. What may not is dropped.
+   * Which items may be told, now that their answers are made: that takes time, in which the viewer may have been put
+   * out, and an answer may have learned of something that happened afterwards. Null for all of them, as nearly always.
+   * Rejects to end the stream.
    */
-  protected abstract mayStillTell(item: Item): true | Promise<boolean>
+  protected abstract mayStillTell(items: readonly Item[]): null | Promise<boolean[]>
   /** Called before the first `next` where somebody wants to be told live, rather than to read on. */
   protected abstract goLive(subscriber: Subscriber): void
   protected abstract close(): void
@@ -89,7 +90,9 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
       if (items.length > 0) {
         const answers = await subscriber.group.answer(items)
         if (this.isClosed) return
-        await this.#tell(subscriber, await this.#tellable(items, answers))
+        const tellable = this.mayStillTell(items)
+        const may = tellable === null ? null : await tellable
+        await this.#tell(subscriber, may === null ? answers : answers.filter((_, place) => may[place]))
         if (this.isClosed) return
         this.isToldAll = true
         this.#itemsAtOnce = Math.min(itemsThatFit(answers), 4 * this.#itemsAtOnce)
@@ -101,16 +104,6 @@ export abstract class Pump<Item extends object> implements PushStream<Item> {
       if (items.length === 0 && !this.#isRung) break
     }
     this.#isRunning = false
-  }
-
-  /** What may still be told, now that the answers are made. */
-  async #tellable(items: readonly Item[], answers: readonly Answer[]): Promise<Answer[]> {
-    const tellable: Answer[] = []
-    for (const [place, item] of items.entries()) {
-      const may = this.mayStillTell(item)
-      if (may === true || (await may)) tellable.push(answers[place]!)
-    }
-    return tellable
   }
 
   /** Tells answers in pieces that a socket takes at once, each when the one before has left. */

@@ -35,7 +35,7 @@ export abstract class FollowingStream<Item extends object> extends Pump<Item> im
   protected async isMember(channelId: string): Promise<boolean> {
     const { standings } = this.deps
     const find = () => standings.find(channelId, this.userId)
-    const standing = await patiently(find, () => this.isClosed).catch(() => null)
-    return standing?.member != null
+    const standing = await patiently(find, () => this.isClosed)
+    return standing !== null && standing.member !== null
   }
 }

@@ -46,6 +46,12 @@ export async function openInbox(
   return inbox
 }
 
+/** The channel whose stream an item is told on; null for the account's. */
+function channelOf(item: InboxItem): string | null {
+  if (item.type === 'ownRead') return item.channelId
+  return item.type === 'change' ? item.change.channelId : null
+}
+
 /** An inbox: a leg for each channel, and a reader of the account, of which there is no audience to sit in. */
 class InboxStream extends FollowingStream<InboxItem> {
   readonly #room = createRoom()
@@ -234,11 +240,25 @@ class InboxStream extends FollowingStream<InboxItem> {
     return this.#held !== null || this.#onPage !== null || this.#ready.size > 0
   }
 
-  mayStillTell(item: InboxItem): true | Promise<boolean> {
-    if (item.type === 'synced' || item.type === 'account') return true
-    const channelId = item.type === 'change' ? item.change.channelId : item.channelId
-    const leg = this.#legs.get(channelId)
-    return (leg !== undefined && !leg.isDoubtful()) || this.isMember(channelId)
+  mayStillTell(items: readonly InboxItem[]): null | Promise<boolean[]> {
+    const doubtful = new Set<string>()
+    for (const item of items) {
+      const channelId = channelOf(item)
+      if (channelId !== null && (this.#legs.get(channelId)?.isDoubtful() ?? true)) doubtful.add(channelId)
+    }
+    return doubtful.size === 0 ? null : this.#withoutThose(doubtful, items)
+  }
+
+  /** Leaves the channels in which the user is not any more; from where they come back they are followed again. */
+  async #withoutThose(doubtful: ReadonlySet<string>, items: readonly InboxItem[]): Promise<boolean[]> {
+    const left = new Set<string>()
+    for (const channelId of doubtful) {
+      if (await this.isMember(channelId)) continue
+      left.add(channelId)
+      this.#forget(channelId)
+      await patiently(() => this.#followAgain(channelId), () => this.isClosed)
+    }
+    return items.map((item) => !left.has(channelOf(item) ?? ''))
   }
 
   close(): void {

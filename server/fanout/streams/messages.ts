@@ -80,8 +80,12 @@ class MessagesStream extends FollowingStream<MessageChange> {
     return this.leg.isAtHand()
   }
 
-  mayStillTell(): true | Promise<boolean> {
-    return !this.leg.isDoubtful() || this.isMember(this.leg.channelId)
+  mayStillTell(items: readonly MessageChange[]): null | Promise<boolean[]> {
+    return this.leg.isDoubtful() ? this.#requireMember().then(() => items.map(() => true)) : null
+  }
+
+  async #requireMember(): Promise<void> {
+    if (!(await this.isMember(this.leg.channelId))) throw removed()
   }
 
   close(): void {
