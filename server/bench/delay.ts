@@ -62,6 +62,12 @@ export async function benchDelay({ short: isShort }: BenchOptions): Promise<void
   requireSockets(1_000)
   const redis = await findRedis()
   const store = await startStore()
+  const loads: Load[] = []
+  const newLoad = () => {
+    const load = startLoad()
+    loads.push(load)
+    return load
+  }
   try {
     const databaseUrl = await store.makeDatabase()
     const maru = await startMaru({ databaseUrl, replicas: 2, redisUrl: redis.url, people, isPinned: false })
@@ -72,26 +78,31 @@ export async function benchDelay({ short: isShort }: BenchOptions): Promise<void
         const members = Array.from({ length: membersEach }, (_, k) => maru.people[(nth * 7 + k * 13) % people]!)
         channels.push({ id: await makeChannel(maru, members, 'GROUP'), members })
       }
-      for (const layout of layouts) await benchLayout(layout, maru, channels, plan, store.pids)
+      for (const layout of layouts) await benchLayout(layout, { maru, channels, plan, storePids: store.pids, newLoad })
     } finally {
       await maru.stop()
     }
   } finally {
     await redis.stop()
     await store.stop()
+    // Last, as it is their processes that this one waits for.
+    for (const load of loads) load.stop()
   }
 }
 
-async function benchLayout(
-  { name, sockets }: Layout,
-  maru: Deployment,
-  channels: readonly Channel[],
-  plan: Plan,
-  storePids: () => number[],
-): Promise<void> {
+type Stage = {
+  maru: Deployment
+  channels: readonly Channel[]
+  plan: Plan
+  storePids: () => number[]
+  newLoad: () => Load
+}
+
+async function benchLayout({ name, sockets }: Layout, stage: Stage): Promise<void> {
+  const { maru, channels, plan, storePids, newLoad } = stage
   const eachRound = (kind: Kind, count: number) => (kind === 'messages' ? count : (channelCount * membersEach * count) / people)
   const clients = (Object.entries(sockets) as [Kind, number][]).map(
-    ([kind, count]): Clients => ({ kind, sockets: count, load: startLoad(), eachRound: eachRound(kind, count) }),
+    ([kind, count]): Clients => ({ kind, sockets: count, load: newLoad(), eachRound: eachRound(kind, count) }),
   )
   try {
     await openAll(maru, channels, clients)
@@ -113,7 +124,7 @@ async function benchLayout(
       [Object.keys(work).map((part) => spell(median(shares.map((share) => share[part]!))))],
     )
   } finally {
-    for (const { load } of clients) load.stop()
+    for (const { load } of clients) await load.close()
   }
 }
 
