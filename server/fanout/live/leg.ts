@@ -75,10 +75,6 @@ export class Leg implements Seat {
     return this.#reader?.wasDismissed() ?? false
   }
 
-  isWaiting(): boolean {
-    return this.place === -1 && this.#reader === null
-  }
-
   /** What is next to be read; nothing while the leg is live, too. */
   async step(): Promise<Step<Change>> {
     if (this.place !== -1 || this.#isClosed) return 'nothing'

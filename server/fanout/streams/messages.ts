@@ -13,7 +13,7 @@ import type { StreamDeps } from './stream-deps.ts'
 
 export type MessageChange = Extract<Change, { type: 'message' }>
 
-export const removed = () => forbidden('You are not a member of this channel.')
+const removed = () => forbidden('You are not a member of this channel.')
 
 /**
  * One channel's messages: what changed after `after`, then what comes. Ends with FORBIDDEN once the viewer is no
