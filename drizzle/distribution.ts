@@ -1,9 +1,10 @@
 import { type AnyColumn, getTableName } from 'drizzle-orm'
 import type { Transaction } from './connection.ts'
 import {
-  accountChanges, accounts, blocks, buckets, channelBuckets, channels, contacts, credentials, directChannels, drafts, expirations,
-  identities, imports, members, mentions, messageChanges, messages, outbox, reactions, replies, sendKeys, sessions,
-  threads, usernames, users, workerLeases,
+  accountChanges, accounts, activeChannels, attachments, blocks, buckets, channelBuckets, channels, contacts, credentials,
+  devices, directChannels, drafts, expirations, identities, imports, linkCache, linkHosts, linkPreviews, members, mentions,
+  messageChanges, messages, outbox, pushDeliveries, reactions, reminders, replies, scheduledMessages, sendKeys, sessions,
+  settings, threads, usernames, users, workerLeases,
 } from './tables/index.ts'
 
 type Runner = Pick<Transaction, 'run'>
@@ -17,14 +18,17 @@ export const groups: readonly (readonly AnyColumn[])[] = [
   [
     channels.id, members.channelId, messages.channelId, channelBuckets.channelId, messageChanges.channelId,
     sendKeys.channelId, mentions.channelId, reactions.channelId, replies.channelId, threads.channelId, outbox.channelId,
-    expirations.channelId,
+    expirations.channelId, linkPreviews.channelId,
   ],
   [
     users.id, accounts.userId, accountChanges.userId, credentials.userId, sessions.userId, drafts.userId,
-    directChannels.lowUserId, contacts.userId, blocks.userId,
+    directChannels.lowUserId, contacts.userId, blocks.userId, attachments.userId, devices.userId, activeChannels.userId,
+    pushDeliveries.userId, settings.userId, scheduledMessages.userId, reminders.userId,
   ],
   [usernames.key],
   [identities.subject],
+  [linkCache.urlHash],
+  [linkHosts.host],
 ]
 
 /**

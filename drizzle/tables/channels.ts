@@ -31,6 +31,10 @@ export const channels = pgTable(
     expiredChange: integer('expired_change').notNull().default(0),
     /** Days for which its messages are kept; null is as long as everywhere. */
     retentionDays: integer('retention_days'),
+    /** Seconds after which a message disappears; null is never. */
+    expireAfterSeconds: integer('expire_after_seconds'),
+    /** Messages up to this seq have disappeared. */
+    disappearedSeq: integer('disappeared_seq').notNull().default(0),
   },
   (table) => [
     index('channels_public_name')
@@ -38,6 +42,7 @@ export const channels = pgTable(
       .where(sql`${table.kind} = 'PUBLIC'`),
     // Of the few that have one.
     index('channels_retention').on(table.retentionDays).where(sql`${table.retentionDays} is not null`),
+    index('channels_expire_after').on(table.id).where(sql`${table.expireAfterSeconds} is not null`),
   ],
 )
 

@@ -27,6 +27,8 @@ export const messages = pgTable(
     mentionIds: snowflake('mention_ids').array(),
     /** Hashes of what it can be found by; null is nothing. */
     terms: integer().array(),
+    /** What its author has attached, in order; null is nothing. */
+    attachmentIds: snowflake('attachment_ids').array(),
   },
   (table) => [
     primaryKey({ columns: [table.channelId, table.id] }),

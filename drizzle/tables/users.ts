@@ -7,7 +7,11 @@ export const users = pgTable('users', {
   id: snowflake().primaryKey(),
   username: text().notNull(),
   displayName: text('display_name').notNull(),
+  /** A picture that is kept elsewhere, as an identity provider names it. */
   avatarUrl: text('avatar_url'),
+  /** The user's own attachment that shows them, and where its small square is kept; null on both for none. */
+  avatarAttachmentId: snowflake('avatar_attachment_id'),
+  avatarKey: text('avatar_key'),
   bot: boolean().notNull().default(false),
   createdAt: instant('created_at').notNull(),
   /** What the user has chosen to show as presence; null follows the connections. */

@@ -1,0 +1,20 @@
+import { pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
+import { instant, snowflake } from '../columns.ts'
+
+/** What somebody wants to be reminded of. */
+export const reminders = pgTable(
+  'reminders',
+  {
+    userId: snowflake('user_id').notNull(),
+    id: snowflake().notNull(),
+    /** The message that it is about; null on both for none. */
+    channelId: snowflake('channel_id'),
+    messageId: snowflake('message_id'),
+    note: text(),
+    remindAt: instant('remind_at').notNull(),
+    createdAt: instant('created_at').notNull(),
+    /** When the user was reminded; null until then. */
+    remindedAt: instant('reminded_at'),
+  },
+  (table) => [primaryKey({ columns: [table.userId, table.id] })],
+)
