@@ -33,7 +33,12 @@ export type Database = {
   close(): Promise<void>
 }
 
-export type Transaction = { orm: Orm; run: Database['run'] }
+export type Transaction = {
+  orm: Orm
+  run: Database['run']
+  /** Runs `work` once the transaction has been committed, and not otherwise. It must not throw. */
+  afterCommit(work: () => void): void
+}
 
 /** Begins a statement on whatever connection it is given. */
 type Begin<T> = (sql: postgres.Sql) => PromiseLike<T>
@@ -258,8 +263,9 @@ export function openDatabase(options: DatabaseOptions): Database {
       const connection = await take('begin')
       const runner = on(connection)
       const { run, orm, end } = lend(runner)
+      const afterwards: (() => void)[] = []
       try {
-        const result = await work({ orm, run })
+        const result = await work({ orm, run, afterCommit: (later) => void afterwards.push(later) })
         end()
         // Nothing is checked only now, so whatever fails here leaves it open whether it was committed.
         const committed = runner('commit', (sql) => sql.unsafe('commit'))
@@ -267,6 +273,7 @@ export function openDatabase(options: DatabaseOptions): Database {
         // So Postgres answers where a statement has failed, even if `work` did not mind.
         if (command === 'ROLLBACK') throw new Error('A statement had failed, and the transaction was rolled back')
         pool.give(connection)
+        for (const later of afterwards) later()
         return result
       } catch (error) {
         end()

@@ -83,7 +83,7 @@ export const settings = {
   ),
   S3_ENDPOINT: optional(
     '–',
-    'Address of an S3 service for files; all five `S3_` settings go together. Checked, and not used before there are attachments.',
+    'Address of an S3 service for files; all five `S3_` settings go together. Without, files are in `DATA_DIR` and the server hands them out.',
     webAddress(),
     { example: 'https://s3.eu-central-1.amazonaws.com' },
   ),
@@ -94,6 +94,72 @@ export const settings = {
     secret: true,
   }),
   S3_SECRET_ACCESS_KEY: optional('–', 'The secret of that key.', text(), { example: '…', secret: true }),
+  UPLOAD_MAX_BYTES: withDefault('104857600', 'Largest file that people may attach.', wholeNumber(1, 2_147_483_647)),
+  UPLOAD_TYPES: withDefault(
+    'image/*,video/*,audio/*,text/plain,text/csv,application/pdf,application/zip,application/gzip,application/json,' +
+      'application/msword,application/vnd.ms-excel,application/vnd.ms-powerpoint,application/vnd.oasis.opendocument.*,' +
+      'application/vnd.openxmlformats-officedocument.*,application/x-hwp,application/vnd.hancom.*',
+    'Types of files that people may attach, with commas between them; `*` stands for anything. What a file holds must be ' +
+      'what it says it is. SVG and HTML are never shown, only downloaded.',
+    text(),
+  ),
+  LINK_PREVIEWS: withDefault('on', 'Whether links in messages are opened and shown with title and picture.', flag()),
+  OUTBOUND_ALLOW: optional(
+    'public addresses on ports 80 and 443',
+    'Hosts that link previews and Web Push may reach although they are private or on another port, as `host` or ' +
+      '`host:port`, with commas between them.',
+    text(),
+    { example: 'wiki.internal,git.internal:8443' },
+  ),
+  APNS_KEY_FILE: optional('no pushes to iOS', 'The `.p8` key from Apple; `APNS_KEY_ID`, `APNS_TEAM_ID` and `APNS_TOPIC` go with it.', text(), {
+    example: '/run/secrets/apns.p8',
+  }),
+  APNS_KEY_ID: optional('–', 'The id of that key.', text(), { example: 'ABC123DEFG' }),
+  APNS_TEAM_ID: optional('–', 'The team that it belongs to.', text(), { example: 'DEF123GHIJ' }),
+  APNS_TOPIC: optional('–', 'Bundle id of the app; with commas, of several, the first of which is meant where a device does not say.', text(), {
+    example: 'org.example.chat',
+  }),
+  APNS_URL: optional('Apple’s', 'Where APNs is reached, if not at Apple’s; for tests and relays.', webAddress(), {
+    example: 'https://api.push.apple.com',
+  }),
+  FCM_SERVICE_ACCOUNT_FILE: optional('no pushes to Android', 'Service account from Google, as JSON.', text(), {
+    example: '/run/secrets/fcm.json',
+  }),
+  FCM_URL: optional('Google’s', 'Where FCM is reached, if not at Google’s; for tests and relays.', webAddress(), {
+    example: 'https://fcm.googleapis.com',
+  }),
+  VAPID_PUBLIC_KEY: optional(
+    'made once and kept in `DATA_DIR`; with `DATABASE_URL`, no Web Push',
+    'Public key by which browsers know this server, in base64url; the same on every replica.',
+    text(),
+    { example: 'BNc…' },
+  ),
+  VAPID_PRIVATE_KEY: optional('–', 'The private key of it. `npx web-push generate-vapid-keys` makes a pair.', text(), {
+    example: '…',
+    secret: true,
+  }),
+  VAPID_SUBJECT: optional('`PUBLIC_URL`', 'Whom a push service may write to: an https address or `mailto:`.', text(), {
+    example: 'mailto:admin@example.org',
+  }),
+  PUSH_WEBHOOK_URL: optional('none', 'Where pushes to `WEBHOOK` devices are posted: an SMS gateway, or anything else.', exactWebAddress(), {
+    example: 'https://sms.example.org/maru',
+  }),
+  PUSH_WEBHOOK_SECRET: optional('–', 'Signs what is posted there; at least 24 characters.', text(24), {
+    example: '"$(openssl rand -base64 32)"',
+    secret: true,
+  }),
+  PUSH_PER_MINUTE: withDefault(
+    '20',
+    'Pushes to one device within a minute; what comes beyond becomes one summary.',
+    wholeNumber(1, 10_000),
+  ),
+  PUSH_LOG_DAYS: withDefault('14', 'Days for which it is kept what became of each push.', wholeNumber(1, 365)),
+  SMTP_URL: optional('no mail', 'Mail server for those who have been away for long.', serviceUrl('smtp', 'smtps'), {
+    example: 'smtps://user:…@mail.example.org',
+    secret: true,
+  }),
+  MAIL_FROM: optional('–', 'Sender of these mails.', text(), { example: 'Maru <chat@example.org>' }),
+  MAIL_AWAY_HOURS: withDefault('12', 'Hours after which somebody counts as away for long.', wholeNumber(1, 8_760)),
   // RFC 7518 wants the key of HS256 to be no shorter than its hash, which is 32 bytes.
   JWT_SECRET: optional(
     'made once and kept in `DATA_DIR`',

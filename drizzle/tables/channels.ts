@@ -19,7 +19,7 @@ export const channels = pgTable(
     membershipVersion: integer('membership_version').notNull().default(0),
     /** A DIRECT channel in which one of the two has blocked the other: what was said can be read, and nothing added. */
     shut: boolean().notNull().default(false),
-    /** The change that last touched name or topic. */
+    /** The change that last touched name, topic or message expiry. */
     infoChange: integer('info_change').notNull().default(0),
     /** The oldest message that is kept; 0 before there is any. */
     firstSeq: integer('first_seq').notNull().default(0),
@@ -33,7 +33,7 @@ export const channels = pgTable(
     retentionDays: integer('retention_days'),
     /** Seconds after which a message disappears; null is never. */
     expireAfterSeconds: integer('expire_after_seconds'),
-    /** Messages up to this seq have disappeared. */
+    /** Messages up to this seq have disappeared, or were there before any did and stay. */
     disappearedSeq: integer('disappeared_seq').notNull().default(0),
   },
   (table) => [

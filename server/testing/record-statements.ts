@@ -30,6 +30,6 @@ export function recordStatements(database: Database): Statement[] {
   listen(database.orm)
   database.run = noting(database.run)
   const { transaction } = database
-  database.transaction = (work) => transaction(({ run, orm }) => work({ run: noting(run), orm: listen(orm) }))
+  database.transaction = (work) => transaction((tx) => work({ ...tx, run: noting(tx.run), orm: listen(tx.orm) }))
   return statements
 }

@@ -1,0 +1,217 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { JobWithMetadata, PgBoss } from 'pg-boss'
+import type { Database } from '../../drizzle/connection.ts'
+import { laidAside, on, openBoss } from './boss.ts'
+import { type JobAdder, type JobContext, type JobHandlers, type JobKind, jobKinds, jobPolicies, type NewJob } from './jobs.ts'
+
+/**
+ * Work that nobody waits for, kept in the store, so that a job is there exactly if what it is about was committed. Jobs
+ * run at least once, by whichever worker is free: one that throws is tried again, with pauses that double; one whose
+ * worker dies goes to another within a heartbeat; one that fails for good is laid aside for an operator to look at.
+ */
+export type JobQueue = JobAdder & {
+  /** Starts to run jobs in this process. Called once. */
+  work(handlers: JobHandlers): Promise<void>
+  /** Looks at once for jobs of these kinds, rather than with the next turn; nothing where this process runs none. */
+  wake(kinds: readonly JobKind[]): void
+  operator: JobOperator
+  /** Lets what is under way come to its end, for so long; then its signal is aborted, and others do it anew. */
+  close(graceMs?: number): Promise<void>
+}
+
+/** What a person can see and do about jobs. */
+export type JobOperator = {
+  counts(): Promise<JobCounts[]>
+  /** The latest jobs that were laid aside. */
+  laidAside(limit: number): Promise<LaidAside[]>
+  /** Puts jobs that were laid aside back into their queues: those of one kind, or one by its id. Returns how many. */
+  requeue(which: { kind?: JobKind; id?: string }): Promise<number>
+  /** Throws jobs that were laid aside away. Returns how many. */
+  discard(ids: readonly string[]): Promise<number>
+}
+
+export type JobCounts = { kind: string; ready: number; deferred: number; active: number; laidAside: number }
+
+export type LaidAside = { id: string; kind: string; data: object; reason: string; createdAt: Date; laidAsideAt: Date }
+
+export type JobQueueOptions = {
+  database: Database
+  /** Told of kinds of which there are new jobs: whoever runs workers elsewhere wakes them. */
+  onAdded?: (kinds: readonly JobKind[]) => void
+  onDone?: (kind: JobKind, outcome: 'done' | 'failed', seconds: number) => void
+  onError: (error: unknown) => void
+}
+
+/** How often a worker of each kind looks by itself, in seconds: for what is due later, and where nobody has woken it. */
+const lookSeconds = 2
+
+/** How often the others do, whom it wakes when it has found something. */
+const idleSeconds = 60
+
+/** One of the workers of a kind. */
+type Seat = { id: string; isBusy: boolean }
+
+const defaultGraceMs = 5_000
+
+/** Opens the queue with its first use: a process that has nothing to add never does. */
+export function createJobQueue({ database, onAdded, onDone, onError }: JobQueueOptions): JobQueue {
+  let opened: Promise<{ boss: PgBoss; schema: string }> | null = null
+  let isWorker = false
+  const workers = new Map<JobKind, Seat[]>()
+  const ending = new AbortController()
+
+  function open() {
+    opened ??= openBoss({ database, isWorker, onError }).catch((error: unknown) => {
+      // The store was away; the next one tries again.
+      opened = null
+      throw error
+    })
+    return opened
+  }
+
+  /** Wakes one worker of each of these kinds, which wakes the next if it finds something. Who is busy looks anyway. */
+  function wake(kinds: readonly JobKind[]) {
+    if (opened === null) return
+    const idle = kinds.flatMap((kind) => workers.get(kind)?.find((seat) => !seat.isBusy) ?? [])
+    void opened.then(
+      ({ boss }) => idle.forEach((seat) => boss.notifyWorker(seat.id)),
+      () => {},
+    )
+  }
+
+  /** Runs one job, however its handler takes being asked to stop. */
+  async function run<Kind extends JobKind>(kind: Kind, handlers: JobHandlers, job: JobWithMetadata<object>) {
+    const began = performance.now()
+    const context: JobContext = {
+      signal: AbortSignal.any([job.signal, ending.signal]),
+      retries: job.retryCount,
+      createdAt: job.createdOn,
+    }
+    try {
+      await (handlers[kind] as (data: object, context: JobContext) => Promise<void>)(job.data, context)
+      onDone?.(kind, 'done', (performance.now() - began) / 1_000)
+    } catch (error) {
+      onDone?.(kind, 'failed', (performance.now() - began) / 1_000)
+      throw error
+    }
+  }
+
+  return {
+    async add(tx, jobs) {
+      if (jobs.length === 0) return
+      const { boss } = await open()
+      const kinds = Map.groupBy(jobs, (job: NewJob) => job.kind)
+      for (const [kind, some] of kinds) {
+        const rows = some.map(({ data, startAfter, key }) => ({
+          data,
+          ...(startAfter === undefined ? {} : { startAfter }),
+          ...(jobPolicies[kind].isSingle ? { singletonKey: key ?? crypto.randomUUID() } : {}),
+        }))
+        await boss.insert(kind, rows, { db: on(tx) })
+      }
+      tx.afterCommit(() => {
+        wake([...kinds.keys()])
+        onAdded?.([...kinds.keys()])
+      })
+    },
+
+    async work(handlers) {
+      // Opened by somebody before, it looks after nothing.
+      if (opened !== null) await opened.then(({ boss }) => boss.stop({ close: false, graceful: false }))
+      opened = null
+      isWorker = true
+      const { boss } = await open()
+      for (const kind of jobKinds) {
+        const seats: Seat[] = []
+        workers.set(kind, seats)
+        // Each with an id of its own, by which it can be woken.
+        for (let nth = 0; nth < jobPolicies[kind].concurrency; nth++) {
+          const seat: Seat = { id: '', isBusy: false }
+          const pollingIntervalSeconds = nth === 0 ? lookSeconds : idleSeconds
+          const options = { includeMetadata: true, batchSize: 1, pollingIntervalSeconds } as const
+          seat.id = await boss.work<object, void, typeof options>(kind, options, async ([job]) => {
+            seat.isBusy = true
+            // Where there was one there may be more: for the others, and for this one afterwards.
+            wake([kind])
+            try {
+              await run(kind, handlers, job!)
+            } finally {
+              seat.isBusy = false
+              boss.notifyWorker(seat.id)
+            }
+          })
+          seats.push(seat)
+        }
+      }
+    },
+
+    wake,
+
+    operator: {
+      async counts() {
+        const { boss } = await open()
+        const aside = Map.groupBy(await boss.findJobs(laidAside, { queued: true }), (job) => job.sourceName ?? '')
+        const queues = await Promise.all(jobKinds.map((kind) => boss.getQueueStats(kind, { force: true })))
+        return queues.flatMap((stats, nth) => {
+          const [now] = stats
+          const kind = jobKinds[nth]!
+          return {
+            kind,
+            ready: now?.readyCount ?? 0,
+            deferred: now?.deferredCount ?? 0,
+            active: now?.activeCount ?? 0,
+            laidAside: aside.get(kind)?.length ?? 0,
+          }
+        })
+      },
+
+      async laidAside(limit) {
+        const { boss } = await open()
+        const jobs = await boss.findJobs<object>(laidAside, { queued: true })
+        const latest = jobs.toSorted((a, b) => +b.createdOn - +a.createdOn).slice(0, limit)
+        return latest.map((job) => ({
+          id: job.id,
+          kind: job.sourceName ?? 'unknown',
+          data: job.data,
+          reason: reasonOf(job.output),
+          createdAt: job.sourceCreatedOn ?? job.createdOn,
+          laidAsideAt: job.createdOn,
+        }))
+      },
+
+      async requeue({ kind, id }) {
+        const { boss } = await open()
+        if (id === undefined) return boss.redrive(laidAside, kind === undefined ? {} : { sourceName: kind })
+        const [job] = await boss.findJobs<object>(laidAside, { id, queued: true })
+        if (job?.sourceName == null) return 0
+        await database.transaction(async (tx) => {
+          await boss.insert(job.sourceName!, [{ data: job.data, ...(job.singletonKey === null ? {} : { singletonKey: job.singletonKey }) }], { db: on(tx) })
+          await boss.deleteJob(laidAside, id, { db: on(tx) })
+        })
+        return 1
+      },
+
+      async discard(ids) {
+        const { boss } = await open()
+        const { affected } = (await boss.deleteJob(laidAside, [...ids])) as { affected: number }
+        return affected
+      },
+    },
+
+    async close(graceMs = defaultGraceMs) {
+      if (opened === null) return
+      const { boss } = await opened.catch(() => ({ boss: null }))
+      if (boss === null) return
+      const stopping = boss.stop({ close: false, graceful: true, timeout: Math.max(graceMs, 1_000) })
+      await Promise.race([stopping, sleep(graceMs, undefined, { ref: false })])
+      ending.abort(new Error('The process is stopping'))
+      await stopping
+    },
+  }
+}
+
+/** What a job's last attempt ended with, in words. */
+function reasonOf(output: unknown): string {
+  const { message, value } = (output ?? {}) as { message?: unknown; value?: { message?: unknown } }
+  return String(message ?? value?.message ?? 'unknown')
+}
