@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { ConfigError, configWarnings, readConfig, settings, settingsTable } from './config.ts'
+import { ConfigError, configWarnings, readConfig, settingsTable } from './config.ts'
+import { settings } from './config-settings.ts'
 
 const secret = 'correct horse battery staple, twice over'
 

@@ -1,6 +1,6 @@
 import { fileURLToPath } from 'node:url'
 import { MaruClientError } from '../../client-sdk/index.ts'
-import { ConfigError, settings } from '../config.ts'
+import { ConfigError, settings } from '../config-settings.ts'
 import { readLog } from '../import/read-log.ts'
 import { keptSecret } from '../lib/secrets.ts'
 import { readSettings } from '../lib/settings.ts'
