@@ -1,7 +1,8 @@
-import { createApp, openStore } from './app.ts'
+import { createApp } from './app.ts'
 import { serveApp } from './http-app.ts'
 import { lockReplica } from './lib/replica-lock.ts'
 import { type Fail, type Part, runProcess, type Surroundings } from './process.ts'
+import { openStore } from './store.ts'
 import { startWorkers } from '../workers/workers.ts'
 
 /** Starts the server, with the workers in the same process unless they run elsewhere. */

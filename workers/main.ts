@@ -1,6 +1,6 @@
-import { openStore } from '../server/app.ts'
 import { runProcess } from '../server/process.ts'
 import { StartError } from '../server/start-error.ts'
+import { openStore } from '../server/store.ts'
 import { startWorkers } from './workers.ts'
 
 /** Starts the workers alone, beside replicas that run on the same `DATABASE_URL`. */

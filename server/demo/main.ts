@@ -1,6 +1,7 @@
 import { fileURLToPath } from 'node:url'
 import { MaruClientError } from '../../client-sdk/index.ts'
-import { ConfigError, settings } from '../config-settings.ts'
+import { ConfigError } from '../config.ts'
+import { settings } from '../config-settings.ts'
 import { readLog } from '../import/read-log.ts'
 import { keptSecret } from '../lib/secrets.ts'
 import { readSettings } from '../lib/settings.ts'

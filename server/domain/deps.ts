@@ -1,4 +1,5 @@
 import type { Database } from '../../drizzle/connection.ts'
+import type { JobAdder } from '../jobs/jobs.ts'
 import type { MessageStore } from '../message-store/message-store.ts'
 import type { SnowflakeSource } from '../message-store/snowflake.ts'
 import type { Announcer } from './announcer.ts'
@@ -9,6 +10,7 @@ export type Deps = {
   snowflakes: SnowflakeSource
   store: MessageStore
   announce: Announcer
+  jobs: JobAdder
   limits: Limits
 }
 

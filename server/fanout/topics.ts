@@ -9,4 +9,6 @@ export const topics = {
   presence: (userId: string) => `presence:${userId}`,
   /** Sessions that have ended; every replica listens. */
   sessions: 'sessions',
+  /** Jobs that have been added; every worker listens. */
+  jobs: 'jobs',
 }

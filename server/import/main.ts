@@ -1,5 +1,5 @@
 import { destination } from 'pino'
-import { openStore } from '../app.ts'
+import { openStore } from '../store.ts'
 import { ConfigError, configWarnings, readConfig } from '../config.ts'
 import { MaruError } from '../errors.ts'
 import { UsageError } from '../lib/usage-error.ts'

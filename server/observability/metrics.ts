@@ -140,6 +140,26 @@ export function createMetrics() {
       buckets: [...STATEMENT_SECONDS, 10, 30],
     }),
 
+    jobSeconds: new Histogram({
+      registers,
+      name: 'maru_job_duration_seconds',
+      help: 'Time of each attempt at a job, by its kind and how it ended.',
+      labelNames: ['kind', 'outcome'] as const,
+      buckets: [...STATEMENT_SECONDS, 15, 60],
+    }),
+    pushes: new Counter({
+      registers,
+      name: 'maru_pushes_total',
+      help: 'What became of pushes, by platform: what providers said of attempts, and what was left out.',
+      labelNames: ['platform', 'outcome'] as const,
+    }),
+    pushSeconds: new Histogram({
+      registers,
+      name: 'maru_push_delay_seconds',
+      help: 'Time from when a message was sent until a provider had taken the push.',
+      buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3_600],
+    }),
+
     /** Says what the gauges read that are looked at when somebody asks. */
     watch: createGauges(registers),
 

@@ -1,0 +1,123 @@
+import type { Database } from '../drizzle/connection.ts'
+import type { Config } from './config.ts'
+import type { Announcer } from './domain/announcer.ts'
+import type { EventBus } from './event-bus/event-bus.ts'
+import { createMemoryBus } from './event-bus/memory-bus.ts'
+import { createRedisBus } from './event-bus/redis-bus.ts'
+import { createAnnouncer } from './fanout/announcer.ts'
+import { createJobNews, type JobNews } from './jobs/job-news.ts'
+import { createJobQueue, type JobQueue } from './jobs/job-queue.ts'
+import { createAccessTokens, createExternalTokens } from './lib/access-tokens.ts'
+import { connectRedis } from './lib/redis.ts'
+import type { Change } from './message-store/changes.ts'
+import { createMessageStore, type MessageStore } from './message-store/message-store.ts'
+import { createSnowflakes, type SnowflakeSource } from './message-store/snowflake.ts'
+import { leaseWorker, type WorkerLease } from './message-store/worker-lease.ts'
+import { measureBus } from './observability/bus.ts'
+import type { Log } from './observability/log.ts'
+import type { Metrics } from './observability/metrics.ts'
+import { createMemoryRegistry } from './presence/memory-registry.ts'
+import { redisRegistry } from './presence/redis-registry.ts'
+import { createServices, type Services } from './services.ts'
+import type { Store } from './store.ts'
+
+/** What replicas and workers have in common: whatever can be done, without those who listen. */
+export type Core = {
+  database: Database
+  messages: MessageStore
+  bus: EventBus
+  announce: Announcer
+  snowflakes: SnowflakeSource
+  services: Services
+  jobs: JobQueue
+  jobNews: JobNews
+  lease: WorkerLease
+  close(): Promise<void>
+}
+
+export type CoreOptions = {
+  config: Config
+  log: Log
+  metrics: Metrics
+  /** Told at once of what this process has changed in a channel, before the bus comes round. */
+  onChanges?: (channelId: string, changes: readonly Change[]) => void
+}
+
+/** What sets this deployment apart from others on the same Redis: the database and the schema that it lives in. */
+async function deploymentOf(database: Database): Promise<string> {
+  const [row] = await database.run<{ name: string }>(
+    `select concat_ws('.', current_database(), current_schema(),
+       (select min(extract(epoch from applied_at)::bigint) from maru_migrations)) as name`,
+    [],
+  )
+  return row!.name
+}
+
+/** The one place that chooses engines. */
+export async function createCore(
+  { config, log, metrics, onChanges }: CoreOptions,
+  store: Omit<Store, 'maintenance'>,
+): Promise<Core> {
+  const { database } = store
+  const onError = (error: unknown) => log.warn({ err: error }, 'will be tried again')
+  const lease = await leaseWorker(database, onError)
+  const deployment = await deploymentOf(database)
+  const redis = config.redisUrl === null ? null : await connectRedis({ url: config.redisUrl, onError })
+  const bus = measureBus(
+    config.redisUrl === null
+      ? createMemoryBus()
+      : createRedisBus({ url: config.redisUrl, deployment, onError, onLost: () => metrics.busPublishErrors.inc() }),
+    metrics,
+  )
+  const announce = createAnnouncer(bus, onChanges)
+  const snowflakes = createSnowflakes(lease.worker)
+  const jobNews = createJobNews(bus)
+  const jobs = createJobQueue({
+    database,
+    onAdded: jobNews.tell,
+    onDone: (kind, outcome, seconds) => metrics.jobSeconds.observe({ kind, outcome }, seconds),
+    onError,
+  })
+  const messages = createMessageStore({
+    database,
+    replica: store.replica,
+    snowflakes,
+    announce: (changes) => {
+      metrics.messagesSent.inc(changes.filter((change) => change.type === 'message' && change.kind === 'CREATED').length)
+      announce.channel(changes)
+      jobNews.tell(['outbox'])
+    },
+    onBatch: (size) => metrics.sendBatchSize.observe(size),
+    onReplicaRead: (outcome) => metrics.replicaReads.inc({ outcome }),
+  })
+  const { provider } = config.auth
+  const tokens =
+    provider === null
+      ? createAccessTokens({ secret: store.secrets.jwtSecret, minutes: config.auth.accessTokenMinutes })
+      : createExternalTokens({ ...provider, audience: config.auth.providerAudience })
+  const services = createServices(
+    { database, store: messages, snowflakes, announce, jobs, limits: { groupMembers: config.limits.groupMaxMembers } },
+    { tokens, refreshDays: config.auth.refreshTokenDays, external: provider !== null },
+    redis === null ? createMemoryRegistry : redisRegistry({ redis, deployment, onError }),
+  )
+
+  return {
+    database,
+    messages,
+    bus,
+    announce,
+    snowflakes,
+    services,
+    jobs,
+    jobNews,
+    lease,
+    async close() {
+      await services.presence.close()
+      await jobs.close()
+      jobNews.close()
+      redis?.close()
+      await bus.close()
+      await lease.release().catch(onError)
+    },
+  }
+}
