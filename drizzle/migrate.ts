@@ -75,9 +75,24 @@ async function defineFunctions({ run }: Pick<Transaction, 'run'>): Promise<void>
     const others = [...defined].filter((other) => other.startsWith(`${name} `))
     if (defined.has(hash) || others.some((other) => versionIn(other) > functionVersion(text))) continue
     await run(text, [])
+    await dropOthers({ run }, file)
     await run(`delete from maru_migrations where hash like $1`, [`${name} %`])
     await run('insert into maru_migrations (hash, applied_at) values ($1, now())', [hash])
   }
+}
+
+/**
+ * Drops what a function was before it had other parameters: `create or replace` has made a second one beside it, and
+ * between two nobody could tell which is meant. A process of the older build, which calls it without the parameters that
+ * came since, finds the new one by their defaults.
+ */
+async function dropOthers({ run }: Pick<Transaction, 'run'>, name: string): Promise<void> {
+  const others = await run<{ name: string }>(
+    `select oid::regprocedure::text as name from pg_proc
+     where pronamespace = current_schema()::regnamespace and proname = $1 and xmin <> pg_current_xact_id()::xid`,
+    [name],
+  )
+  for (const { name } of others) await run(`drop function ${name}`, [])
 }
 
 /** The version that the text of a function begins with: to be raised with each change. */

@@ -1,9 +1,12 @@
 import DataLoader from 'dataloader'
+import type { DeviceRow } from '../server/domain/devices.ts'
+import type { LinkPreviewRow } from '../server/domain/link-previews.ts'
 import type { MemberKey, MembersRequest } from '../server/domain/members.ts'
 import type { MessageKey } from '../server/message-store/pages.ts'
 import type { PinsRequest } from '../server/domain/pins.ts'
 import type { Presence } from '../server/domain/presence.ts'
 import type { ReactionSummary } from '../server/domain/reactions.ts'
+import type { ReminderKey, ReminderRow } from '../server/domain/reminders.ts'
 import type { RepliesRequest, ThreadState } from '../server/domain/threads.ts'
 import type { UserRow } from '../server/domain/users.ts'
 import { unauthenticated } from '../server/errors.ts'
@@ -17,6 +20,7 @@ export type ViewerLoaders = ReturnType<typeof createViewerLoaders>
 
 const memberKey = (key: MemberKey) => `${key.channelId} ${key.userId}`
 const messageKey = (key: MessageKey) => `${key.channelId} ${key.messageId}`
+const reminderKey = (key: ReminderKey) => `${key.userId} ${key.id}`
 
 /** Puts rows in the order of the keys that asked for them. */
 function inOrder<Key, Row>(keys: readonly Key[], rows: readonly Row[], keyOf: (row: Row) => Key): (Row | null)[] {
@@ -45,12 +49,23 @@ export function createLoaders(services: Services) {
       },
       { cacheKeyFn: messageKey },
     ),
+    linkPreviews: new DataLoader<MessageKey, LinkPreviewRow[], string>(
+      async (keys) => {
+        const byMessage = Map.groupBy(await services.linkPreviews.findMany(keys), messageKey)
+        return keys.map((key) => byMessage.get(messageKey(key)) ?? [])
+      },
+      { cacheKeyFn: messageKey },
+    ),
     reactions: new DataLoader<MessageKey, ReactionSummary[], string>(
       async (keys) => {
         const byMessage = Map.groupBy(await services.reactions.summaries(keys), messageKey)
         return keys.map((key) => byMessage.get(messageKey(key)) ?? [])
       },
       { cacheKeyFn: messageKey },
+    ),
+    reminder: new DataLoader<ReminderKey, ReminderRow | null, string>(
+      async (keys) => inOrder(keys.map(reminderKey), await services.reminders.findMany(keys), reminderKey),
+      { cacheKeyFn: reminderKey },
     ),
     members: pages<MembersRequest, MemberRow>(services.members.list),
     messages: pages<PageRequest, MessageRow>(services.messages.pages),
@@ -89,6 +104,10 @@ export function createViewerLoaders(services: Services, viewer: Viewer | null) {
       const drafts = await services.drafts.find(viewerId(), channelIds)
       return channelIds.map((id) => drafts.get(id) ?? null)
     }),
+    /** One of the viewer's own devices. */
+    device: new DataLoader<string, DeviceRow | null>(async (ids) =>
+      inOrder(ids, await services.devices.findMany(viewerId(), ids), (device) => device.id),
+    ),
     directPeer: new DataLoader<string, string | null>(async (channelIds) => {
       const peers = await services.channels.directPeers(viewerId(), channelIds)
       return channelIds.map((id) => peers.get(id) ?? null)

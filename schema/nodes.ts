@@ -1,4 +1,7 @@
 import { badInput } from '../server/errors.ts'
+import type { ReminderRow } from '../server/domain/reminders.ts'
+import type { ScheduledMessageRow } from '../server/domain/scheduled-messages.ts'
+import type { DeviceRow } from '../server/domain/devices.ts'
 import type { UserRow } from '../server/domain/users.ts'
 import { parseGlobalId } from '../server/lib/global-id.ts'
 import type { ChannelRow, MessageRow } from '../server/message-store/rows.ts'
@@ -6,7 +9,7 @@ import { builder, ofViewer } from './builder.ts'
 import type { Context } from './context.ts'
 import { findVisibleChannel, mayRead, requireViewer } from './viewer.ts'
 
-type NodeRow = { typename: 'User'; row: UserRow } | { typename: 'Channel'; row: ChannelRow } | { typename: 'Message'; row: MessageRow }
+type NodeRow = { typename: 'User'; row: UserRow } | { typename: 'Device'; row: DeviceRow } | { typename: 'Channel'; row: ChannelRow } | { typename: 'Message'; row: MessageRow }
 
 export const nodeType = builder.interfaceRef<unknown>('Node').implement({
   description: 'Whatever has an id. Ids are opaque: do not take them apart.',
@@ -14,16 +17,23 @@ export const nodeType = builder.interfaceRef<unknown>('Node').implement({
   // Rows are told apart by what only they have.
   resolveType: (row) => {
     const fields = row as object
-    return 'username' in fields ? 'User' : 'memberCount' in fields ? 'Channel' : 'Message'
+    if ('sendAt' in fields) return 'ScheduledMessage'
+    if ('remindAt' in fields) return 'Reminder'
+    return 'username' in fields ? 'User' : 'tokenHash' in fields ? 'Device' : 'memberCount' in fields ? 'Channel' : 'Message'
   },
 })
 
 /** What an id stands for, if the viewer may see it. */
-async function findNode(context: Context, id: string): Promise<NodeRow['row'] | null> {
-  requireViewer(context)
+async function findNode(context: Context, id: string): Promise<NodeRow['row'] | ScheduledMessageRow | ReminderRow | null> {
+  const viewerId = requireViewer(context)
   const parsed = parseGlobalId(id)
   if (parsed === null) return null
   if (parsed.type === 'User') return context.loaders.user.load(parsed.userId)
+  if (parsed.type === 'ScheduledMessage') {
+    return context.services.scheduledMessages.find(viewerId, parsed.scheduledMessageId)
+  }
+  if (parsed.type === 'Reminder') return context.loaders.reminder.load({ userId: viewerId, id: parsed.reminderId })
+  if (parsed.type === 'Device') return parsed.userId === context.viewer!.userId ? context.own.device.load(parsed.deviceId) : null
   const channel = await findVisibleChannel(context, parsed.channelId)
   if (parsed.type === 'Channel' || channel === null) return channel
   return (await mayRead(context, channel)) ? context.loaders.message.load(parsed) : null

@@ -19,21 +19,6 @@ const toCome = [
   'UpdateProfileInput.avatarAttachmentId',
   'Mutation.createUpload',
   'Mutation.completeUpload',
-  // Link previews
-  'LinkPreview',
-  'Message.linkPreviews',
-  // Settings
-  'Settings',
-  'UpdateSettingsInput',
-  'Query.settings',
-  'Mutation.updateSettings',
-  // Devices and push
-  'Device',
-  'DevicePlatform',
-  'RegisterDeviceInput',
-  'Mutation.registerDevice',
-  'Mutation.unregisterDevice',
-  'Mutation.setActiveChannel',
   // Order
   'Mutation.banMember',
   'Mutation.reportMessage',
@@ -43,12 +28,6 @@ const toCome = [
   'Query.invite',
   'Mutation.createInvite',
   'Mutation.joinByInvite',
-  // Scheduled messages
-  'ScheduledMessage',
-  'ScheduleMessageInput',
-  'Query.scheduledMessages',
-  'Mutation.scheduleMessage',
-  'Mutation.cancelScheduledMessage',
   // Finding things
   'Suggestion',
   'SuggestionKind',

@@ -1,10 +1,12 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import {
   AddReactionDocument,
+  CreateReminderDocument,
   JoinChannelDocument,
   OpenDirectChannelDocument,
   PinMessageDocument,
   SaveDraftDocument,
+  ScheduleMessageDocument,
 } from '../client-sdk/index.ts'
 import { statementName } from '../server/observability/statements.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
@@ -192,6 +194,32 @@ test('replies', async () => {
     query,
     variables: () => ({ id: root.id }),
     most: { 'messages by id': 3, replies: 1, 'select channels': 1, memberships: 1, 'select users': 1 },
+  })
+})
+
+test('reminders', async () => {
+  const addReminder = async (number: number) => {
+    const { id: messageId } = await say(viewer, await newChannel(viewer), 'tea?')
+    const remindAt = new Date(Date.now() + 3_600_000 + number).toISOString()
+    await viewer.client.request(CreateReminderDocument, { input: { messageId, remindAt } })
+  }
+  await hold({
+    addRow: addReminder,
+    query: `query Reminders { reminders(first: 100) { edges { node { note message { content author { username } } } } } }`,
+    most: { 'select reminders': 1, 'select channels': 1, memberships: 1, 'messages by id': 1, 'select users': 1 },
+  })
+})
+
+test('scheduled messages', async () => {
+  const schedule = async (number: number) => {
+    const sendAt = new Date(Date.now() + 3_600_000).toISOString()
+    const input = { channelId: await newChannel(viewer), content: `${number}`, sendAt }
+    await viewer.client.request(ScheduleMessageDocument, { input })
+  }
+  await hold({
+    addRow: schedule,
+    query: `query Scheduled { scheduledMessages { content channel { name } } }`,
+    most: { 'select scheduled_messages': 1, 'select channels': 1, memberships: 1 },
   })
 })
 

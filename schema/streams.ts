@@ -1,4 +1,5 @@
 import { may } from '../server/domain/permissions.ts'
+import type { ReminderRow } from '../server/domain/reminders.ts'
 import type { AccountItem } from '../server/fanout/account-source.ts'
 import { encodeCursor } from '../server/fanout/cursor.ts'
 import { openInbox } from '../server/fanout/streams/inbox.ts'
@@ -12,7 +13,7 @@ import type { Context } from './context.ts'
 import { readChannelId } from './ids.ts'
 import type { Loaders } from './loaders.ts'
 import { whileWatching } from './subscriptions.ts'
-import { channelType, memberType, messageType, userType } from './types.ts'
+import { channelType, memberType, messageType, reminderType, userType } from './types.ts'
 import { requireViewer } from './viewer.ts'
 
 /** Which stream an event belongs to and where the stream stands after it. */
@@ -34,8 +35,10 @@ type OfChannel = { channelId: string; hidden?: boolean }
 type MembershipEvent = Place & OfChannel & { of: 'membership'; userId: string; member: MemberRow | null }
 type ChannelUpdatedEvent = Place & OfChannel & { of: 'channel' }
 type ReadStateEvent = Place & OfChannel & { of: 'read'; userId: string }
+/** The reminder as it is by now; null where it has been deleted. */
+type ReminderEvent = Place & { of: 'reminder'; reminder: ReminderRow | null }
 type SyncedEvent = Place & { of: 'synced' }
-type StreamEvent = MessageEvent | MembershipEvent | ChannelUpdatedEvent | ReadStateEvent | SyncedEvent
+type StreamEvent = MessageEvent | MembershipEvent | ChannelUpdatedEvent | ReadStateEvent | ReminderEvent | SyncedEvent
 
 const eventType = builder.interfaceRef<Place>('Event').implement({
   fields: (t) => ({
@@ -67,6 +70,7 @@ const withoutSecrets = (channel: ChannelRow): ChannelRow => ({
   ...channel,
   name: null,
   topic: null,
+  expireAfterSeconds: null,
   memberCount: 0,
   firstSeq: 0,
   lastSeq: 0,
@@ -76,6 +80,15 @@ const withoutSecrets = (channel: ChannelRow): ChannelRow => ({
 const channelOf = async ({ channelId, hidden }: OfChannel, _: unknown, { loaders }: Context) => {
   const channel = (await loaders.channel.load(channelId))!
   return hidden === true ? withoutSecrets(channel) : channel
+}
+
+/** A channel as somebody sees it: without its secrets where they may not see it any more. */
+export async function channelAsSeenBy(userId: string, channelId: string, loaders: Loaders): Promise<ChannelRow> {
+  const [channel, member] = await Promise.all([
+    loaders.channel.load(channelId),
+    loaders.membership.load({ channelId, userId }),
+  ])
+  return may(member?.role ?? 'NONE', 'see', channel!.kind) ? channel! : withoutSecrets(channel!)
 }
 
 const messageEvent = builder.objectRef<MessageEvent>('MessageEvent').implement({
@@ -101,7 +114,7 @@ const membershipEvent = builder.objectRef<MembershipEvent>('MembershipEvent').im
 })
 
 const channelUpdatedEvent = builder.objectRef<ChannelUpdatedEvent>('ChannelUpdatedEvent').implement({
-  description: 'Name or topic; on the account’s stream, the viewer’s draft or notifications.',
+  description: 'Name, topic or message expiry; on the account’s stream, the viewer’s draft or notifications.',
   interfaces: [eventType],
   fields: (t) => ({ channel: t.field({ type: channelType, resolve: channelOf }) }),
 })
@@ -119,6 +132,19 @@ const readStateEvent = builder.objectRef<ReadStateEvent>('ReadStateEvent').imple
   }),
 })
 
+const reminderEvent = builder.objectRef<ReminderEvent>('ReminderEvent').implement({
+  description: 'The time of one of the viewer’s reminders has come.',
+  interfaces: [eventType],
+  fields: (t) => ({
+    reminder: t.field({
+      description: 'Null where it has been deleted since.',
+      type: reminderType,
+      nullable: true,
+      resolve: ({ reminder }) => reminder,
+    }),
+  }),
+})
+
 const syncedEvent = builder.objectRef<SyncedEvent>('SyncedEvent').implement({
   description: 'All that happened before is handed out: from here on it is live.',
   interfaces: [eventType],
@@ -129,11 +155,12 @@ const typenames = {
   membership: 'MembershipEvent',
   channel: 'ChannelUpdatedEvent',
   read: 'ReadStateEvent',
+  reminder: 'ReminderEvent',
   synced: 'SyncedEvent',
 } as const
 
 const inboxEvent = builder.unionType('InboxEvent', {
-  types: [messageEvent, membershipEvent, channelUpdatedEvent, readStateEvent, syncedEvent],
+  types: [messageEvent, membershipEvent, channelUpdatedEvent, readStateEvent, reminderEvent, syncedEvent],
   resolveType: (event) => typenames[(event as StreamEvent).of],
 })
 
@@ -156,6 +183,9 @@ async function toEvent(item: InboxItem, loaders: Loaders): Promise<StreamEvent> 
 
 async function toAccountEvent({ kind, userId, channelId, change }: AccountItem, loaders: Loaders): Promise<StreamEvent> {
   const place = onAccount(userId, change)
+  if (kind === 'REMINDER') {
+    return { of: 'reminder', ...place, reminder: await loaders.reminder.load({ userId, id: channelId }) }
+  }
   const [channel, member] = await Promise.all([
     loaders.channel.load(channelId),
     loaders.membership.load({ channelId, userId }),

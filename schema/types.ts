@@ -1,5 +1,6 @@
 import type { Presence } from '../server/domain/presence.ts'
 import type { ReactionSummary } from '../server/domain/reactions.ts'
+import type { ReminderRow } from '../server/domain/reminders.ts'
 import type { ThreadState } from '../server/domain/threads.ts'
 import type { UserRow } from '../server/domain/users.ts'
 import type { ChannelRow, MemberRow, MessageRow } from '../server/message-store/rows.ts'
@@ -12,6 +13,7 @@ export const channelType = builder.objectRef<ChannelRow>('Channel')
 export const memberType = builder.objectRef<MemberRow>('Member')
 export const messageType = builder.objectRef<MessageRow>('Message')
 export const reactionType = builder.objectRef<ReactionSummary & { channelId: string }>('Reaction')
+export const reminderType = builder.objectRef<ReminderRow>('Reminder')
 export const threadStateType = builder.objectRef<ThreadState>('ThreadState')
 
 export const presenceStatus = builder.enumType('PresenceStatus', {

@@ -12,9 +12,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import {
   AddContactDocument,
   AddReactionDocument,
+  CreateReminderDocument,
   MarkReadDocument,
   PinMessageDocument,
+  RegisterDeviceDocument,
   SaveDraftDocument,
+  ScheduleMessageDocument,
   SetTypingDocument,
 } from '../client-sdk/index.ts'
 import { parseGlobalId } from '../server/lib/global-id.ts'
@@ -133,10 +136,25 @@ async function readEverything(groupId: string, directId: string) {
       channel(id: $id) { ${channel} }
       channels { edges { cursor node { ${channel} } } ${page} } publicChannels { edges { cursor node { id } } }
       contacts { edges { cursor node { id } } ${page} } blocks { edges { cursor node { id } } ${page} }
+      scheduledMessages { id channel { id } content sendAt createdAt failure }
+      reminders { edges { cursor node { id message { id } note remindAt remindedAt createdAt } } ${page} }
+      settings { locale timeZone quietHoursStart quietHoursEnd pushPreviews emailWhenAway email emailVerified }
+      devices { id platform createdAt } webPushKey
       searchMessages(query: "yes") { edges { cursor highlights { start end } node { id } } ${page} }
     }`,
     { id: groupId, ids: [directId, bob.id] },
   )
+}
+
+/** A reminder of hers whose time has come. */
+async function remindAlice(messageId: string) {
+  const input = { messageId, note: 'tea', remindAt: new Date(Date.now() + 3_600_000).toISOString() }
+  await alice.client.request(CreateReminderDocument, { input })
+  const [row] = await app.app.database.run<{ user_id: string; id: string }>(
+    `update reminders set remind_at = now() where reminded_at is null returning user_id, id`,
+    [],
+  )
+  await app.app.services.reminders.remindDue({ userId: row!.user_id, id: row!.id, remindAt: '' })
 }
 
 async function hearEverything(channelId: string) {
@@ -150,7 +168,7 @@ async function hearEverything(channelId: string) {
     ... on MessageEvent { ${place} message { id } }
     ... on MembershipEvent { ${place} channel { id } user { id } member { role } }
     ... on ChannelUpdatedEvent { ${place} channel { id } } ... on ReadStateEvent { ${place} channel { id } lastReadSeq }
-    ... on SyncedEvent { ${place} }
+    ... on ReminderEvent { ${place} reminder { id } } ... on SyncedEvent { ${place} }
   } }`)
   const presence = await listen(
     `subscription Presence($ids: [ID!]!) { presence(userIds: $ids) { user { id } presence { status } } }`,
@@ -164,7 +182,7 @@ async function hearEverything(channelId: string) {
   await inbox.next()
   await presence.next()
 
-  const { seq } = await say(bob, channelId, 'hi')
+  const { id: messageId, seq } = await say(bob, channelId, 'hi')
   await messages.next()
   await inbox.next()
   await alice.client.request(MarkReadDocument, { channelId, seq })
@@ -176,6 +194,8 @@ async function hearEverything(channelId: string) {
   await typing.next()
   await newChannel(bob, {}, [alice])
   await inbox.next()
+  await remindAlice(messageId)
+  await inbox.next()
   for (const stream of [messages, inbox, presence, typing, receipts]) await stream.close()
 }
 
@@ -184,6 +204,7 @@ test('every field that looks at the viewer says so, and no other', async () => {
   const directId = await newChannel(alice, { kind: 'DIRECT', name: null }, [bob])
   const root = await say(bob, groupId, '@alice')
   await alice.client.request(AddContactDocument, { userId: bob.id })
+  await alice.client.request(RegisterDeviceDocument, { input: { platform: 'FCM', token: 'phone' } })
   await alice.client.request(AddReactionDocument, { messageId: root.id, emoji: '👍' })
   await alice.client.request(PinMessageDocument, { messageId: root.id })
   await say(alice, groupId, 'yes', { replyToId: root.id })
@@ -196,6 +217,10 @@ test('every field that looks at the viewer says so, and no other', async () => {
     }`,
     { channelId: groupId, messageId: root.id },
   )
+  await alice.client.request(ScheduleMessageDocument, {
+    input: { channelId: groupId, content: 'later', sendAt: new Date(Date.now() + 3_600_000).toISOString() },
+  })
+  await remindAlice(root.id)
   await readEverything(groupId, directId)
   await hearEverything(groupId)
 

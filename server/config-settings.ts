@@ -118,8 +118,8 @@ export const settings = {
     example: 'https://fcm.googleapis.com',
   }),
   VAPID_PUBLIC_KEY: optional(
-    'made once and kept in `DATA_DIR`; with `DATABASE_URL`, no Web Push',
-    'Public key by which browsers know this server, in base64url; the same on every replica.',
+    'derived from `JWT_SECRET`',
+    'Public key by which browsers know this server, in base64url. Give a pair where `JWT_SECRET` may change: browsers would have to subscribe anew.',
     text(),
     { example: 'BNc…' },
   ),

@@ -107,7 +107,7 @@ function arrange(values: ValuesOf<typeof settings>) {
       apnsUrl: values.APNS_URL,
       fcmServiceAccountFile: values.FCM_SERVICE_ACCOUNT_FILE,
       fcmUrl: values.FCM_URL,
-      /** Null for what is kept in `dataDir`. */
+      /** Null for what is derived from the JWT secret. */
       vapid: together({ publicKey: values.VAPID_PUBLIC_KEY, privateKey: values.VAPID_PRIVATE_KEY }),
       vapidSubject: values.VAPID_SUBJECT,
       webhook: together({ url: values.PUSH_WEBHOOK_URL, secret: values.PUSH_WEBHOOK_SECRET }),

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import type { Database } from '../drizzle/connection.ts'
 import type { Config } from './config.ts'
 import type { Announcer } from './domain/announcer.ts'
@@ -5,10 +6,15 @@ import type { EventBus } from './event-bus/event-bus.ts'
 import { createMemoryBus } from './event-bus/memory-bus.ts'
 import { createRedisBus } from './event-bus/redis-bus.ts'
 import { createAnnouncer } from './fanout/announcer.ts'
+import { createDiskFiles, type DiskFiles } from './files/disk-files.ts'
+import type { Files } from './files/files.ts'
+import { createS3Files } from './files/s3-files.ts'
+import { addressSecret } from './files/signed-address.ts'
 import { createJobNews, type JobNews } from './jobs/job-news.ts'
 import { createJobQueue, type JobQueue } from './jobs/job-queue.ts'
 import { createAccessTokens, createExternalTokens } from './lib/access-tokens.ts'
 import { connectRedis } from './lib/redis.ts'
+import { deriveVapidKeys, type VapidKeys } from './lib/vapid-keys.ts'
 import type { Change } from './message-store/changes.ts'
 import { createMessageStore, type MessageStore } from './message-store/message-store.ts'
 import { createSnowflakes, type SnowflakeSource } from './message-store/snowflake.ts'
@@ -32,6 +38,16 @@ export type Core = {
   jobs: JobQueue
   jobNews: JobNews
   lease: WorkerLease
+  files: Files
+  /** The same where this process serves them itself. */
+  diskFiles: DiskFiles | undefined
+  vapid: VapidKeys
+  /** What signs access tokens, and what the keys of other things are derived from. */
+  secret: string
+  /** Where people reach this deployment, without a slash at its end. */
+  publicUrl(): string
+  /** Says which port was taken, where any would do. */
+  listening(port: number): void
   close(): Promise<void>
 }
 
@@ -95,10 +111,28 @@ export async function createCore(
     provider === null
       ? createAccessTokens({ secret: store.secrets.jwtSecret, minutes: config.auth.accessTokenMinutes })
       : createExternalTokens({ ...provider, audience: config.auth.providerAudience })
+  let { port } = config.http
+  const publicUrl = () => config.http.publicUrl ?? `http://localhost:${port}`
+  const diskFiles = config.s3 === null ? openDiskFiles(config.dataDir, publicUrl, store.secrets.jwtSecret) : undefined
+  const files = diskFiles ?? createS3Files(config.s3!)
+  const vapid = config.push.vapid ?? deriveVapidKeys(store.secrets.jwtSecret)
   const services = createServices(
-    { database, store: messages, snowflakes, announce, jobs, limits: { groupMembers: config.limits.groupMaxMembers } },
+    {
+      database,
+      store: messages,
+      snowflakes,
+      announce,
+      jobs,
+      files,
+      limits: {
+        groupMembers: config.limits.groupMaxMembers,
+        uploadBytes: config.uploads.maxBytes,
+        uploadTypes: config.uploads.types,
+      },
+    },
     { tokens, refreshDays: config.auth.refreshTokenDays, external: provider !== null },
     redis === null ? createMemoryRegistry : redisRegistry({ redis, deployment, onError }),
+    { webPushKey: vapid.publicKey, askForVerification: null },
   )
 
   return {
@@ -111,13 +145,30 @@ export async function createCore(
     jobs,
     jobNews,
     lease,
+    files,
+    diskFiles,
+    vapid,
+    secret: store.secrets.jwtSecret,
+    publicUrl,
+    listening(taken) {
+      port = taken
+    },
     async close() {
       await services.presence.close()
       await jobs.close()
       jobNews.close()
+      await files.close()
       redis?.close()
       await bus.close()
       await lease.release().catch(onError)
     },
   }
 }
+
+/** Files beside the database, which the server hands out itself. */
+const openDiskFiles = (dataDir: string, baseUrl: () => string, jwtSecret: string): DiskFiles =>
+  createDiskFiles({
+    folder: join(dataDir, 'files'),
+    baseUrl,
+    secret: addressSecret(jwtSecret),
+  })

@@ -44,6 +44,8 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
     },
     log,
     authenticate: services.sessions.authenticate,
+    sessions: services.activeChannels,
+    files: app.diskFiles,
     gathering: streams.gathering,
     createContext: ({ viewer, event, startCookieSession, endCookieSession }): Context => ({
       services,
@@ -73,6 +75,7 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
   }).catch((error: unknown) => {
     throw explainListenFailure(error, config.http)
   })
+  app.listening(server.port)
   metrics.watch({
     unsentBytes: () => server.look().unsentBytes,
     socketsStalled: () => server.look().stalled,
@@ -97,6 +100,7 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
     ...server,
     async drain(graceMs) {
       await server.drain(graceMs)
+      await services.activeChannels.close()
       watch.close()
     },
   }

@@ -17,7 +17,7 @@ async function start(surroundings: Surroundings, parts: Part[], fail: Fail): Pro
   if (process.argv.includes('--without-workers')) {
     log.info('No workers run in this process. Somewhere at least one must run: npm run worker')
   } else {
-    const workers = startWorkers({ database: store.maintenance, log, settings: config.maintenance })
+    const workers = await startWorkers({ core: app, maintenance: store.maintenance, ...surroundings })
     parts.push({ name: 'workers', stop: workers.stop })
   }
   const server = await serveApp(app, surroundings)

@@ -1,3 +1,4 @@
+import { createCore } from '../server/core.ts'
 import { runProcess } from '../server/process.ts'
 import { StartError } from '../server/start-error.ts'
 import { openStore } from '../server/store.ts'
@@ -12,8 +13,9 @@ await runProcess(process.env, async (surroundings, parts, fail) => {
   }
   const store = await openStore(surroundings, fail)
   parts.push({ name: 'store', stop: store.close })
-  const { config, log } = surroundings
-  const workers = startWorkers({ database: store.maintenance, log, settings: config.maintenance })
+  const core = await createCore(surroundings, store)
+  parts.push({ name: 'core', stop: core.close })
+  const workers = await startWorkers({ core, maintenance: store.maintenance, ...surroundings })
   parts.push({ name: 'workers', stop: workers.stop })
-  log.info('Maru’s workers are ready.')
+  surroundings.log.info('Maru’s workers are ready.')
 })

@@ -1,7 +1,6 @@
 import type { Database } from '../drizzle/connection.ts'
 import type { Config } from '../server/config.ts'
 import { compact } from '../server/message-store/compact.ts'
-import { emptyOutbox } from '../server/message-store/outbox-relay.ts'
 import { ensureBuckets } from '../server/message-store/partitions.ts'
 import { cleanAllPendingLists, cleanPendingLists } from '../server/message-store/pending-list.ts'
 import { reindex } from '../server/message-store/reindex.ts'
@@ -12,9 +11,7 @@ import type { Log } from '../server/observability/log.ts'
 const sessionsKeptDays = 30
 
 /** What is done every second, so that little gathers. Returns how much there was. */
-export async function tidy(database: Database): Promise<{ pages: number; batches: number }> {
-  return { pages: await cleanPendingLists(database), batches: await emptyOutbox(database) }
-}
+export const tidy = (database: Database): Promise<number> => cleanPendingLists(database)
 
 /**
  * What is due every ten minutes and takes no time: partitions for the months to come, sessions and leases of the past,

@@ -1,97 +1,99 @@
-import { setTimeout as sleep } from 'node:timers/promises'
+import { join } from 'node:path'
 import type { Database } from '../drizzle/connection.ts'
 import type { Config } from '../server/config.ts'
+import type { Core } from '../server/core.ts'
+import type { JobHandlers } from '../server/jobs/jobs.ts'
+import { createOutbound } from '../server/lib/outbound.ts'
 import type { Log } from '../server/observability/log.ts'
-import { keepUp, maintain, tidy } from './maintenance.ts'
-
-/** How often the store is looked after, in milliseconds. What is removed is days old, so the minute does not matter. */
-const maintenanceMs = 10 * 60_000
-
-/** How often what sends leave behind is worked off, in milliseconds. */
-const tidyMs = 1_000
-
-/** How long stopping waits for a statement that is under way; all of them may be cut off. Milliseconds. */
-const stopMs = 3_000
+import type { Metrics } from '../server/observability/metrics.ts'
+import { createLinkPreviewJob } from './link-previews/link-preview-job.ts'
+import { createMail } from './mail/mail.ts'
+import { createMediaProcessor } from './media/media.ts'
+import { createMessageExpiry, messageExpiryMs } from './message-expiry.ts'
+import { relayOutbox } from './outbox.ts'
+import { openPushSender } from './push/open-sender.ts'
+import { createPush } from './push/push.ts'
+import { sweepPushes } from './push/sweep.ts'
+import { startRelay } from './relay.ts'
+import { createReminderJob } from './reminders.ts'
+import { createScheduledMessageJob } from './scheduled-messages.ts'
+import { startUpkeep } from './upkeep.ts'
 
 export type Workers = {
-  /** Lets what is under way come to a place where the next run can go on. */
+  /** Lets what is under way end, for a while; whatever is left another worker does anew. */
   stop(): Promise<void>
 }
 
 export type WorkerOptions = {
+  core: Core
   /** Whose statements may take long. */
-  database: Database
+  maintenance: Database
+  config: Config
   log: Log
-  settings: Config['maintenance']
+  metrics: Metrics
+  /** Certificates that Apple's and browsers' services may have besides the well-known ones, as PEM; for tests. */
+  trusted?: string[]
 }
 
-/** Starts the work that nobody waits for. Any number of processes may run it. */
-export function startWorkers({ database, log, settings }: WorkerOptions): Workers {
-  const stopped = new AbortController()
-  const store = until(stopped.signal, database)
-  const loops = [
-    // What takes long must not hold up what is due.
-    every(maintenanceMs, () => keepUp(store, log)),
-    every(maintenanceMs, () => maintain(store, log, settings)),
-    every(tidyMs, () => tidy(store)),
-  ]
+/** How often it is looked for what is kept no longer, in milliseconds. */
+const sweepMs = 10 * 60_000
 
-  /** Does something at once and then so often, never twice at a time; tells of the first failure in a row. */
-  function every(ms: number, work: () => Promise<unknown>) {
-    let running: Promise<void> | null = null
-    let hasFailed = false
-    const run = () => {
-      running ??= work()
-        .then(
-          () => {
-            hasFailed = false
-          },
-          (error: unknown) => {
-            if (!hasFailed && !stopped.signal.aborted) log.warn({ err: error }, 'maintenance will be tried again')
-            hasFailed = true
-          },
-        )
-        .finally(() => {
-          running = null
-        })
-    }
-    run()
-    const timer = setInterval(run, ms)
-    return {
-      async end() {
-        clearInterval(timer)
-        await running
-      },
-    }
+/** Starts the work that nobody waits for. Any number of processes may run it. Throws a StartError where a setting is wrong. */
+export async function startWorkers({ core, maintenance, config, log, metrics, trusted = [] }: WorkerOptions): Promise<Workers> {
+  const { database, services, jobs, jobNews, files, messages } = core
+  const onError = (error: unknown) => log.warn({ err: error }, 'will be tried again')
+  const userAgent = `MaruBot/1.0 (+${core.publicUrl()})`
+  const outbound = createOutbound({ allowed: config.outboundAllow, userAgent, ca: trusted })
+  const sender = openPushSender({ config: config.push, vapid: core.vapid, publicUrl: core.publicUrl(), outbound, trusted })
+  const tempDir = join(config.dataDir, 'tmp')
+  const processor = createMediaProcessor({ tempDir })
+  const mail = createMail({ core, config, secret: core.secret, log })
+  const expiry = createMessageExpiry({ database: maintenance, service: services.messageExpiry, onError })
+
+  const handlers: JobHandlers = {
+    ...createPush({ core, sender, metrics, perMinute: config.push.perMinute, mailTimes: mail.dueTimes }),
+    media: async () => {},
+    'files-remove': async () => {},
+    'link-preview': createLinkPreviewJob({
+      database,
+      store: messages,
+      linkPreviews: services.linkPreviews,
+      writeFile: files.write,
+      outbound,
+      makePicture: processor.makePicture,
+      putOff: (data, ms) =>
+        database.transaction((tx) =>
+          jobs.add(tx, [{ kind: 'link-preview', data, startAfter: new Date(Date.now() + ms) }]),
+        ),
+    }),
+    'scheduled-message': createScheduledMessageJob(services.scheduledMessages),
+    reminder: createReminderJob(services.reminders),
+    'email-digest': mail.digest,
+    'email-verification': mail.verification,
   }
+
+  await jobs.work(handlers)
+  const relay = startRelay(() => relayOutbox(database, jobs, { links: config.linkPreviews }), onError)
+  const unlisten = await jobNews.listen((news) => {
+    if (news.includes('outbox')) relay.wake()
+    jobs.wake(news.filter((each) => each !== 'outbox'))
+  })
+  const upkeep = startUpkeep({
+    database: maintenance,
+    log,
+    settings: config.maintenance,
+    others: [
+      { everyMs: messageExpiryMs, work: expiry.run },
+      { everyMs: sweepMs, work: () => sweepPushes(maintenance, config.push.logDays) },
+    ],
+  })
 
   return {
     async stop() {
-      stopped.abort()
-      await Promise.race([Promise.all(loops.map((loop) => loop.end())), sleep(stopMs, undefined, { ref: false })])
-    },
-  }
-}
-
-/** A database that begins no more statements once a signal has come. */
-function until(signal: AbortSignal, database: Database): Database {
-  const guard =
-    (run: Database['run']): Database['run'] =>
-    async (text, parameters) => {
-      signal.throwIfAborted()
-      return run(text, parameters)
-    }
-  return {
-    ...database,
-    run: guard(database.run),
-    async transaction(work) {
-      signal.throwIfAborted()
-      return database.transaction((tx) => work({ ...tx, run: guard(tx.run) }))
-    },
-    async reserve(onLost) {
-      signal.throwIfAborted()
-      const session = await database.reserve(onLost)
-      return { ...session, run: guard(session.run) }
+      unlisten()
+      await Promise.all([upkeep.stop(), relay.stop(), jobs.close()])
+      await Promise.all([processor.close(), sender.close(), mail.close()])
+      await outbound.close()
     },
   }
 }

@@ -27,6 +27,26 @@ export type CreateChannelInput = {
   topic?: string | null | undefined;
 };
 
+/** A message, a note, or both. */
+export type CreateReminderInput = {
+  /** One that the viewer may read. */
+  messageId?: string | null | undefined;
+  /** Up to 1,000 characters. */
+  note?: string | null | undefined;
+  /** Yet to come, and at most a year ahead. */
+  remindAt: string;
+};
+
+export type DevicePlatform =
+  /** Apple’s devices. */
+  | 'APNS'
+  /** Android, by Google. */
+  | 'FCM'
+  /** Whatever the deployment’s own service reaches: it is posted what there is to tell. */
+  | 'WEBHOOK'
+  /** Browsers. */
+  | 'WEB_PUSH';
+
 export type EditMessageInput = {
   content: string;
   messageId: string;
@@ -73,6 +93,27 @@ export type PresenceStatus =
   /** Connected with a device. Setting it follows the connections again. */
   | 'ONLINE';
 
+export type RegisterDeviceInput = {
+  /** The app that the token belongs to: APNs topic, FCM project. */
+  appId?: string | null | undefined;
+  /** The language of its pushes; null follows the settings. */
+  locale?: string | null | undefined;
+  platform: DevicePlatform;
+  /** APNs sandbox rather than production. */
+  sandbox?: boolean | null | undefined;
+  /** The APNs or FCM token, the Web Push subscription as JSON, or what the webhook is to be told. */
+  token: string;
+};
+
+export type ScheduleMessageInput = {
+  channelId: string;
+  content: string;
+  /** Chosen by the client, unique for its author. Scheduling again with the same key and the same body gives back the first, for as long as that is not sent; with another body it is a CONFLICT. */
+  idempotencyKey?: string | null | undefined;
+  /** Yet to come, and at most a year ahead. */
+  sendAt: string;
+};
+
 /** The kinds of message that people write. */
 export type SendKind =
   | 'ACTION'
@@ -114,6 +155,32 @@ export type UpdateChannelInput = {
 export type UpdateProfileInput = {
   /** Null shows the username instead. */
   displayName?: string | null | undefined;
+};
+
+/** An absent field keeps what is there. */
+export type UpdateScheduledMessageInput = {
+  content?: string | null | undefined;
+  id: string;
+  /** Yet to come, and at most a year ahead. */
+  sendAt?: string | null | undefined;
+};
+
+/** An absent field keeps what is there, and null clears it. */
+export type UpdateSettingsInput = {
+  /** A mail goes there with a link to follow within a day, and nothing else before that. Setting an address that is not verified yet once more sends another; at most one in a minute, and a few in a day (`RATE_LIMITED`). */
+  email?: string | null | undefined;
+  /** Null is true. */
+  emailWhenAway?: boolean | null | undefined;
+  /** A BCP 47 tag, such as `ko` or `en-GB`; null is `en`. */
+  locale?: string | null | undefined;
+  /** Null is true. */
+  pushPreviews?: boolean | null | undefined;
+  /** A local time, as in 08:00. */
+  quietHoursEnd?: string | null | undefined;
+  /** A local time, as in 22:00. Both or none, and not the same. */
+  quietHoursStart?: string | null | undefined;
+  /** A zone of the IANA’s database, such as `Asia/Seoul`; null is `UTC`. */
+  timeZone?: string | null | undefined;
 };
 
 export type BlocksQueryVariables = Exact<{
@@ -160,7 +227,8 @@ export type ChannelFragment = {
   createdAt: string,
   firstSeq: number,
   lastSeq: number,
-  memberCount: number
+  memberCount: number,
+  messageExpirySeconds: number | null
 };
 
 export type ViewerChannelFragment = (
@@ -433,6 +501,111 @@ export type RemoveContactMutation = {
   removeContact: boolean
 };
 
+export type DeviceFragment = {
+  id: string,
+  platform: DevicePlatform,
+  createdAt: string
+};
+
+export type DevicesQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type DevicesQuery = {
+  devices: Array<DeviceFragment>
+};
+
+export type WebPushKeyQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type WebPushKeyQuery = {
+  webPushKey: string | null
+};
+
+export type RegisterDeviceMutationVariables = Exact<{
+  input: RegisterDeviceInput;
+}>;
+
+
+export type RegisterDeviceMutation = {
+  registerDevice: DeviceFragment
+};
+
+export type UnregisterDeviceMutationVariables = Exact<{
+  deviceId: string;
+}>;
+
+
+export type UnregisterDeviceMutation = {
+  unregisterDevice: boolean
+};
+
+export type SetActiveChannelMutationVariables = Exact<{
+  channelId?: string | null | undefined;
+}>;
+
+
+export type SetActiveChannelMutation = {
+  setActiveChannel: boolean
+};
+
+export type LinkPreviewFragment = {
+  url: string,
+  title: string | null,
+  description: string | null,
+  imageUrl: string | null,
+  imageWidth: number | null,
+  imageHeight: number | null,
+  siteName: string | null
+};
+
+export type MessageLinkPreviewsQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type MessageLinkPreviewsQuery = {
+  node:
+    | {
+      __typename: 'Channel'
+    }
+    | {
+      __typename: 'Device'
+    }
+    | {
+      __typename: 'Message',
+      id: string,
+      version: number,
+      linkPreviews: Array<LinkPreviewFragment>
+    }
+    | {
+      __typename: 'Reminder'
+    }
+    | {
+      __typename: 'ScheduledMessage'
+    }
+    | {
+      __typename: 'User'
+    }
+   | null
+};
+
+export type RemoveLinkPreviewMutationVariables = Exact<{
+  messageId: string;
+  url?: string | null | undefined;
+}>;
+
+
+export type RemoveLinkPreviewMutation = {
+  removeLinkPreview: {
+    message: (
+      {
+      linkPreviews: Array<LinkPreviewFragment>
+    }
+      & MessageFragment
+    )
+  }
+};
+
 export type MemberFragment = {
   role: MemberRole,
   joinedAt: string,
@@ -504,6 +677,18 @@ export type SetMemberRoleMutation = {
     channel: {
       id: string
     }
+  }
+};
+
+export type SetMessageExpiryMutationVariables = Exact<{
+  channelId: string;
+  seconds?: number | null | undefined;
+}>;
+
+
+export type SetMessageExpiryMutation = {
+  setMessageExpiry: {
+    channel: ChannelFragment
   }
 };
 
@@ -592,12 +777,21 @@ export type MessageQuery = {
     | {
       __typename: 'Channel'
     }
+    | {
+      __typename: 'Device'
+    }
     | (
       {
       __typename: 'Message'
     }
       & MessageFragment
     )
+    | {
+      __typename: 'Reminder'
+    }
+    | {
+      __typename: 'ScheduledMessage'
+    }
     | {
       __typename: 'User'
     }
@@ -616,6 +810,9 @@ export type MessageThreadQuery = {
     | {
       __typename: 'Channel'
     }
+    | {
+      __typename: 'Device'
+    }
     | (
       {
       __typename: 'Message',
@@ -624,6 +821,12 @@ export type MessageThreadQuery = {
     }
       & MessageFragment
     )
+    | {
+      __typename: 'Reminder'
+    }
+    | {
+      __typename: 'ScheduledMessage'
+    }
     | {
       __typename: 'User'
     }
@@ -737,6 +940,98 @@ export type MarkThreadReadMutation = {
   }
 };
 
+export type ReminderFragment = {
+  id: string,
+  note: string | null,
+  remindAt: string,
+  remindedAt: string | null,
+  createdAt: string,
+  message: MessageFragment | null
+};
+
+export type RemindersQueryVariables = Exact<{
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type RemindersQuery = {
+  reminders: {
+    edges: Array<{
+      node: ReminderFragment
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
+};
+
+export type CreateReminderMutationVariables = Exact<{
+  input: CreateReminderInput;
+}>;
+
+
+export type CreateReminderMutation = {
+  createReminder: ReminderFragment
+};
+
+export type DeleteReminderMutationVariables = Exact<{
+  id: string;
+}>;
+
+
+export type DeleteReminderMutation = {
+  deleteReminder: boolean
+};
+
+export type ScheduledMessageFragment = {
+  id: string,
+  content: string,
+  sendAt: string,
+  createdAt: string,
+  failure: string | null,
+  channel: {
+    id: string
+  }
+};
+
+export type ScheduledMessagesQueryVariables = Exact<{
+  channelId?: string | null | undefined;
+}>;
+
+
+export type ScheduledMessagesQuery = {
+  scheduledMessages: Array<ScheduledMessageFragment>
+};
+
+export type ScheduleMessageMutationVariables = Exact<{
+  input: ScheduleMessageInput;
+}>;
+
+
+export type ScheduleMessageMutation = {
+  scheduleMessage: ScheduledMessageFragment
+};
+
+export type UpdateScheduledMessageMutationVariables = Exact<{
+  input: UpdateScheduledMessageInput;
+}>;
+
+
+export type UpdateScheduledMessageMutation = {
+  updateScheduledMessage: ScheduledMessageFragment
+};
+
+export type CancelScheduledMessageMutationVariables = Exact<{
+  id: string;
+}>;
+
+
+export type CancelScheduledMessageMutation = {
+  cancelScheduledMessage: boolean
+};
+
 export type HighlightFragment = {
   start: number,
   end: number
@@ -765,6 +1060,33 @@ export type SearchMessagesQuery = {
       endCursor: string | null
     }
   }
+};
+
+export type SettingsFragment = {
+  locale: string,
+  timeZone: string,
+  quietHoursStart: string | null,
+  quietHoursEnd: string | null,
+  pushPreviews: boolean,
+  emailWhenAway: boolean,
+  email: string | null,
+  emailVerified: boolean
+};
+
+export type SettingsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type SettingsQuery = {
+  settings: SettingsFragment
+};
+
+export type UpdateSettingsMutationVariables = Exact<{
+  input: UpdateSettingsInput;
+}>;
+
+
+export type UpdateSettingsMutation = {
+  updateSettings: SettingsFragment
 };
 
 export type MessageEventFragment = {
@@ -824,6 +1146,12 @@ export type InboxSubscription = {
       channel: {
         id: string
       }
+    }
+    | {
+      __typename: 'ReminderEvent',
+      stream: string,
+      cursor: string,
+      reminder: ReminderFragment | null
     }
     | {
       __typename: 'SyncedEvent',
@@ -994,6 +1322,7 @@ const ChannelText = `fragment Channel on Channel {
   firstSeq
   lastSeq
   memberCount
+  messageExpirySeconds
 }`
 
 const ViewerChannelText = `fragment ViewerChannel on Channel {
@@ -1022,6 +1351,22 @@ const ReadStateText = `fragment ReadState on Channel {
   viewerMembership {
     lastReadSeq
   }
+}`
+
+const DeviceText = `fragment Device on Device {
+  id
+  platform
+  createdAt
+}`
+
+const LinkPreviewText = `fragment LinkPreview on LinkPreview {
+  url
+  title
+  description
+  imageUrl
+  imageWidth
+  imageHeight
+  siteName
 }`
 
 const MemberText = `fragment Member on Member {
@@ -1095,9 +1440,42 @@ const ThreadStateText = `fragment ThreadState on ThreadState {
   unreadCount
 }`
 
+const ReminderText = `fragment Reminder on Reminder {
+  id
+  message {
+    ...Message
+  }
+  note
+  remindAt
+  remindedAt
+  createdAt
+}`
+
+const ScheduledMessageText = `fragment ScheduledMessage on ScheduledMessage {
+  id
+  channel {
+    id
+  }
+  content
+  sendAt
+  createdAt
+  failure
+}`
+
 const HighlightText = `fragment Highlight on Highlight {
   start
   end
+}`
+
+const SettingsText = `fragment Settings on Settings {
+  locale
+  timeZone
+  quietHoursStart
+  quietHoursEnd
+  pushPreviews
+  emailWhenAway
+  email
+  emailVerified
 }`
 
 const MessageEventText = `fragment MessageEvent on MessageEvent {
@@ -1415,6 +1793,82 @@ export const RemoveContactDocument: TypedDocument<RemoveContactMutation, RemoveC
 }`,
 }
 
+export const DevicesDocument: TypedDocument<DevicesQuery, DevicesQueryVariables> = {
+  name: 'Devices',
+  text: `query Devices {
+  devices {
+    ...Device
+  }
+}
+${DeviceText}`,
+}
+
+export const WebPushKeyDocument: TypedDocument<WebPushKeyQuery, WebPushKeyQueryVariables> = {
+  name: 'WebPushKey',
+  text: `query WebPushKey {
+  webPushKey
+}`,
+}
+
+export const RegisterDeviceDocument: TypedDocument<RegisterDeviceMutation, RegisterDeviceMutationVariables> = {
+  name: 'RegisterDevice',
+  text: `mutation RegisterDevice($input: RegisterDeviceInput!) {
+  registerDevice(input: $input) {
+    ...Device
+  }
+}
+${DeviceText}`,
+}
+
+export const UnregisterDeviceDocument: TypedDocument<UnregisterDeviceMutation, UnregisterDeviceMutationVariables> = {
+  name: 'UnregisterDevice',
+  text: `mutation UnregisterDevice($deviceId: ID!) {
+  unregisterDevice(deviceId: $deviceId)
+}`,
+}
+
+export const SetActiveChannelDocument: TypedDocument<SetActiveChannelMutation, SetActiveChannelMutationVariables> = {
+  name: 'SetActiveChannel',
+  text: `mutation SetActiveChannel($channelId: ID) {
+  setActiveChannel(channelId: $channelId)
+}`,
+}
+
+export const MessageLinkPreviewsDocument: TypedDocument<MessageLinkPreviewsQuery, MessageLinkPreviewsQueryVariables> = {
+  name: 'MessageLinkPreviews',
+  text: `query MessageLinkPreviews($id: ID!) {
+  node(id: $id) {
+    __typename
+    ... on Message {
+      id
+      version
+      linkPreviews {
+        ...LinkPreview
+      }
+    }
+  }
+}
+${LinkPreviewText}`,
+}
+
+export const RemoveLinkPreviewDocument: TypedDocument<RemoveLinkPreviewMutation, RemoveLinkPreviewMutationVariables> = {
+  name: 'RemoveLinkPreview',
+  text: `mutation RemoveLinkPreview($messageId: ID!, $url: URL) {
+  removeLinkPreview(messageId: $messageId, url: $url) {
+    message {
+      ...Message
+      linkPreviews {
+        ...LinkPreview
+      }
+    }
+  }
+}
+${LinkPreviewText}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
 export const MembersDocument: TypedDocument<MembersQuery, MembersQueryVariables> = {
   name: 'Members',
   text: `query Members($channelId: ID!, $first: Int, $after: String) {
@@ -1470,6 +1924,18 @@ export const SetMemberRoleDocument: TypedDocument<SetMemberRoleMutation, SetMemb
     }
   }
 }`,
+}
+
+export const SetMessageExpiryDocument: TypedDocument<SetMessageExpiryMutation, SetMessageExpiryMutationVariables> = {
+  name: 'SetMessageExpiry',
+  text: `mutation SetMessageExpiry($channelId: ID!, $seconds: Int) {
+  setMessageExpiry(channelId: $channelId, seconds: $seconds) {
+    channel {
+      ...Channel
+    }
+  }
+}
+${ChannelText}`,
 }
 
 export const HistoryDocument: TypedDocument<HistoryQuery, HistoryQueryVariables> = {
@@ -1662,6 +2128,84 @@ export const MarkThreadReadDocument: TypedDocument<MarkThreadReadMutation, MarkT
 ${ThreadStateText}`,
 }
 
+export const RemindersDocument: TypedDocument<RemindersQuery, RemindersQueryVariables> = {
+  name: 'Reminders',
+  text: `query Reminders($first: Int, $after: String) {
+  reminders(first: $first, after: $after) {
+    edges {
+      node {
+        ...Reminder
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+${MessageText}
+${ReactionText}
+${ReminderText}
+${UserText}`,
+}
+
+export const CreateReminderDocument: TypedDocument<CreateReminderMutation, CreateReminderMutationVariables> = {
+  name: 'CreateReminder',
+  text: `mutation CreateReminder($input: CreateReminderInput!) {
+  createReminder(input: $input) {
+    ...Reminder
+  }
+}
+${MessageText}
+${ReactionText}
+${ReminderText}
+${UserText}`,
+}
+
+export const DeleteReminderDocument: TypedDocument<DeleteReminderMutation, DeleteReminderMutationVariables> = {
+  name: 'DeleteReminder',
+  text: `mutation DeleteReminder($id: ID!) {
+  deleteReminder(id: $id)
+}`,
+}
+
+export const ScheduledMessagesDocument: TypedDocument<ScheduledMessagesQuery, ScheduledMessagesQueryVariables> = {
+  name: 'ScheduledMessages',
+  text: `query ScheduledMessages($channelId: ID) {
+  scheduledMessages(channelId: $channelId) {
+    ...ScheduledMessage
+  }
+}
+${ScheduledMessageText}`,
+}
+
+export const ScheduleMessageDocument: TypedDocument<ScheduleMessageMutation, ScheduleMessageMutationVariables> = {
+  name: 'ScheduleMessage',
+  text: `mutation ScheduleMessage($input: ScheduleMessageInput!) {
+  scheduleMessage(input: $input) {
+    ...ScheduledMessage
+  }
+}
+${ScheduledMessageText}`,
+}
+
+export const UpdateScheduledMessageDocument: TypedDocument<UpdateScheduledMessageMutation, UpdateScheduledMessageMutationVariables> = {
+  name: 'UpdateScheduledMessage',
+  text: `mutation UpdateScheduledMessage($input: UpdateScheduledMessageInput!) {
+  updateScheduledMessage(input: $input) {
+    ...ScheduledMessage
+  }
+}
+${ScheduledMessageText}`,
+}
+
+export const CancelScheduledMessageDocument: TypedDocument<CancelScheduledMessageMutation, CancelScheduledMessageMutationVariables> = {
+  name: 'CancelScheduledMessage',
+  text: `mutation CancelScheduledMessage($id: ID!) {
+  cancelScheduledMessage(id: $id)
+}`,
+}
+
 export const SearchMessagesDocument: TypedDocument<SearchMessagesQuery, SearchMessagesQueryVariables> = {
   name: 'SearchMessages',
   text: `query SearchMessages($query: String!, $channelId: ID, $authorId: ID, $sentBefore: DateTime, $sentAfter: DateTime, $first: Int, $after: String) {
@@ -1693,6 +2237,26 @@ ${MessageText}
 ${ReactionText}
 ${HighlightText}
 ${UserText}`,
+}
+
+export const SettingsDocument: TypedDocument<SettingsQuery, SettingsQueryVariables> = {
+  name: 'Settings',
+  text: `query Settings {
+  settings {
+    ...Settings
+  }
+}
+${SettingsText}`,
+}
+
+export const UpdateSettingsDocument: TypedDocument<UpdateSettingsMutation, UpdateSettingsMutationVariables> = {
+  name: 'UpdateSettings',
+  text: `mutation UpdateSettings($input: UpdateSettingsInput!) {
+  updateSettings(input: $input) {
+    ...Settings
+  }
+}
+${SettingsText}`,
 }
 
 export const MessagesDocument: TypedDocument<MessagesSubscription, MessagesSubscriptionVariables> = {
@@ -1745,6 +2309,13 @@ export const InboxDocument: TypedDocument<InboxSubscription, InboxSubscriptionVa
       }
       lastReadSeq
     }
+    ... on ReminderEvent {
+      stream
+      cursor
+      reminder {
+        ...Reminder
+      }
+    }
     ... on SyncedEvent {
       stream
       cursor
@@ -1755,6 +2326,7 @@ ${ChannelText}
 ${MemberText}
 ${MessageText}
 ${ReactionText}
+${ReminderText}
 ${MessageEventText}
 ${UserText}`,
 }

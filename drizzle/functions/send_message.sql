@@ -1,5 +1,5 @@
 /*
- * Version 1.
+ * Version 2.
  *
  * Writes one send that answers nothing: what `send_messages` does for a batch, by the same steps, for the same reasons.
  * It stands by itself because nearly all sends of a quiet channel are such, and what the batch has to reckon with
@@ -7,6 +7,8 @@
  *
  * Gives the id, seq and change of the new message; an empty array where the key is taken; null where who may do what
  * has moved since the writer looked.
+ *
+ * `in_attachment_ids` came later: an older build, which does not know it, goes on sending without.
  */
 CREATE OR REPLACE FUNCTION send_message(
   in_channel_id bigint,
@@ -19,7 +21,8 @@ CREATE OR REPLACE FUNCTION send_message(
   in_kind text,
   in_content text,
   in_mention_ids bigint[],
-  in_terms integer[]
+  in_terms integer[],
+  in_attachment_ids bigint[] DEFAULT NULL
 ) RETURNS bigint[]
 LANGUAGE plpgsql
 -- On another machine nobody would say which schema is meant.
@@ -54,8 +57,9 @@ BEGIN
   IF NOT FOUND THEN
     RETURN '{}'::bigint[];
   END IF;
-  INSERT INTO messages (channel_id, id, author_id, seq, change, kind, content, mention_ids, terms)
-    VALUES (in_channel_id, next_id, in_author_id, old_seq + 1, old_change + 1, in_kind, in_content, in_mention_ids, in_terms);
+  INSERT INTO messages (channel_id, id, author_id, seq, change, kind, content, mention_ids, terms, attachment_ids)
+    VALUES (in_channel_id, next_id, in_author_id, old_seq + 1, old_change + 1, in_kind, in_content, in_mention_ids, in_terms,
+            in_attachment_ids);
   IF in_mention_ids IS NOT NULL THEN
     FOREACH mentioned_id IN ARRAY in_mention_ids LOOP
       INSERT INTO mentions (channel_id, user_id, seq, message_id)

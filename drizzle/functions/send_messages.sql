@@ -1,8 +1,8 @@
 /*
- * Version 1.
+ * Version 2.
  *
  * Writes sends to one channel as one transaction, all or nothing. Sends stand at the same place of each array;
- * `mention_lists` and `term_lists` hold array literals or null, `root_ids` what a send answers, or null.
+ * `mention_lists`, `term_lists` and `attachment_lists` hold array literals or null, `root_ids` what a send answers, or null.
  *
  * Why a function: each step is one row of one table, which the planner has dealt with once for good, and where tables
  * are spread over machines by channel the whole of it runs where the channel is. As one statement it was three times
@@ -17,6 +17,10 @@
  *
  * Gives a row for each message that is new, with its place, and one for each older message that was answered, without a
  * place and as it is now. Where nothing is new there is one row that says so, with neither place nor id.
+ *
+ * `attachment_lists` came later: an older build, which does not know it, goes on sending without. So that the columns
+ * stay the same, which such a build has prepared for, what an answered message has attached is the last part of
+ * `touched`, as text, for JSON's numbers would be cut.
  */
 CREATE OR REPLACE FUNCTION send_messages(
   in_channel_id bigint,
@@ -32,7 +36,8 @@ CREATE OR REPLACE FUNCTION send_messages(
   root_author_ids bigint[],
   root_seqs integer[],
   mention_lists text[],
-  term_lists text[]
+  term_lists text[],
+  attachment_lists text[] DEFAULT NULL
 ) RETURNS TABLE (
   place integer, head_seq integer, id bigint, seq integer, change integer, author_id bigint, reply_to_id bigint,
   kind text, content text, mention_ids bigint[], edited_at timestamptz, deleted_at timestamptz,
@@ -92,11 +97,12 @@ BEGIN
     RETURN;
   END IF;
   new_id := next_id + new_places[new_count] - 1;
-  INSERT INTO messages (channel_id, id, author_id, reply_to_id, seq, change, kind, content, mention_ids, terms)
+  INSERT INTO messages (channel_id, id, author_id, reply_to_id, seq, change, kind, content, mention_ids, terms,
+                        attachment_ids)
     SELECT in_channel_id, next_id + s.n - 1, s.author_id, s.root_id, old_seq + p.nth, old_change + p.nth, s.kind, s.content,
-           s.mentions::bigint[], s.terms::integer[]
-    FROM unnest(author_ids, root_ids, kinds, contents, mention_lists, term_lists)
-           WITH ORDINALITY AS s (author_id, root_id, kind, content, mentions, terms, n)
+           s.mentions::bigint[], s.terms::integer[], s.attachments::bigint[]
+    FROM unnest(author_ids, root_ids, kinds, contents, mention_lists, term_lists, attachment_lists)
+           WITH ORDINALITY AS s (author_id, root_id, kind, content, mentions, terms, attachments, n)
     JOIN unnest(new_places) WITH ORDINALITY AS p (n, nth) ON p.n = s.n;
   IF array_length(array_remove(mention_lists, NULL), 1) > 0 THEN
     INSERT INTO mentions (channel_id, user_id, seq, message_id)
@@ -129,9 +135,9 @@ BEGIN
         ON CONFLICT (channel_id, message_id)
         DO UPDATE SET change = excluded.change, kind = excluded.kind, reply_count = t.reply_count + excluded.reply_count
         RETURNING t.reply_count, t.pinned_at INTO one_count, one_pinned_at;
-      touched := json_build_array(one_change, one_count, one_pinned_at);
-      SELECT m.id, m.seq, m.change, m.author_id, m.reply_to_id, m.kind, m.content, m.mention_ids, m.edited_at, m.deleted_at
-        INTO id, seq, change, author_id, reply_to_id, kind, content, mention_ids, edited_at, deleted_at
+      SELECT m.id, m.seq, m.change, m.author_id, m.reply_to_id, m.kind, m.content, m.mention_ids, m.edited_at, m.deleted_at,
+             json_build_array(one_change, one_count, one_pinned_at, m.attachment_ids::text[])
+        INTO id, seq, change, author_id, reply_to_id, kind, content, mention_ids, edited_at, deleted_at, touched
         FROM messages m WHERE m.channel_id = in_channel_id AND m.id = one;
       head_seq := old_seq + new_count;
       RETURN NEXT;

@@ -15,7 +15,8 @@ export const accountChanges = pgTable(
   'account_changes',
   {
     userId: snowflake('user_id').notNull(),
-    kind: text({ enum: ['READ', 'CHANNEL', 'MEMBERSHIP'] }).notNull(),
+    kind: text({ enum: ['READ', 'CHANNEL', 'MEMBERSHIP', 'REMINDER'] }).notNull(),
+    /** Of a REMINDER, the reminder's id. */
     channelId: snowflake('channel_id').notNull(),
     change: integer().notNull(),
   },

@@ -4,7 +4,8 @@ import type { Change } from '../message-store/changes.ts'
 export type AccountChange = {
   userId: string
   change: number
-  kind: 'READ' | 'CHANNEL' | 'MEMBERSHIP'
+  kind: 'READ' | 'CHANNEL' | 'MEMBERSHIP' | 'REMINDER'
+  /** Of a REMINDER, the reminder's id. */
   channelId: string
 }
 

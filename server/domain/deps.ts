@@ -1,4 +1,5 @@
 import type { Database } from '../../drizzle/connection.ts'
+import type { Files } from '../files/files.ts'
 import type { JobAdder } from '../jobs/jobs.ts'
 import type { MessageStore } from '../message-store/message-store.ts'
 import type { SnowflakeSource } from '../message-store/snowflake.ts'
@@ -11,10 +12,15 @@ export type Deps = {
   store: MessageStore
   announce: Announcer
   jobs: JobAdder
+  files: Files
   limits: Limits
 }
 
 export type Limits = {
   /** Members of a GROUP. */
   groupMembers: number
+  /** Of one attachment. */
+  uploadBytes: number
+  /** Types that may be attached; `*` stands for anything. */
+  uploadTypes: readonly string[]
 }

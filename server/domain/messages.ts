@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import { members, mentions, reactions, replies, usernames } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, forbidden, MaruError, notFound, unavailable } from '../errors.ts'
+import type { JobAdder } from '../jobs/jobs.ts'
+import { findLinks } from '../lib/links.ts'
 import { mentionCandidates } from '../lib/mentions.ts'
 import { isOneOf } from '../lib/sql.ts'
 import { checkText, maxContentLength } from '../lib/text.ts'
@@ -12,7 +14,9 @@ import { hashOf } from '../message-store/send.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
 import { whoBlocks } from './blocks.ts'
 import type { Deps } from './deps.ts'
+import { syncLinks } from './link-previews.ts'
 import { createPostingRights } from './posting-rights.ts'
+import { takeBackDeleted } from './pushes.ts'
 
 /** Messages as the first two parameters of a statement, which reads them `from` this. */
 export const wantedMessages = 'unnest($1::bigint[], $2::bigint[]) as wanted (channel_id, message_id)'
@@ -30,11 +34,17 @@ export type MessagesService = ReturnType<typeof createMessagesService>
 /** Idempotency keys are stored for good, so they are bounded. */
 const maxKeyLength = 128
 
+/** Returns a key that a client has chosen, if it is fit to be one; else BAD_USER_INPUT. */
+export function checkKey(key: string): string {
+  if (key.length <= maxKeyLength && /^[\x20-\x7e]+$/.test(key)) return key
+  throw badInput(`An idempotency key has 1 to ${maxKeyLength} ASCII characters.`, 'input.idempotencyKey')
+}
+
 /** A membership that moves while a send is on its way makes it look again; more often than this is no accident. */
 const maxAuthorisations = 5
 
 /** Sending, editing and deleting. */
-export function createMessagesService({ database, store, announce }: Deps) {
+export function createMessagesService({ database, store, announce, jobs }: Deps) {
   const { orm } = database
   const rights = createPostingRights(orm)
 
@@ -107,9 +117,7 @@ export function createMessagesService({ database, store, announce }: Deps) {
       for (let attempt = 0; attempt < maxAuthorisations; attempt++) {
         const membershipVersion = await rights.check(viewerId, channelId)
         const content = checkText(input.content, 'A message', 'input.content', maxContentLength)
-        if (key.length > maxKeyLength || key === '' || !/^[\x20-\x7e]+$/.test(key)) {
-          throw badInput(`An idempotency key has 1 to ${maxKeyLength} ASCII characters.`, 'input.idempotencyKey')
-        }
+        checkKey(key)
         const root = await findRoot(channelId, input.replyTo)
         const mentionIds = await findMentions(channelId, viewerId, content)
         const bodyHash = hashOf(JSON.stringify([kind, content, root?.id ?? null]))
@@ -148,6 +156,11 @@ export function createMessagesService({ database, store, announce }: Deps) {
         if (message.kind !== 'USER' && message.kind !== 'ACTION') throw forbidden('This message cannot be edited.')
         if (message.content === content) return message
         await replaceMentions(channel, message, mentionIds)
+        await syncLinks(channel, message, content)
+        if (findLinks(content).length > 0) {
+          const data = { channelId: message.channelId, messageId: message.id }
+          await jobs.add(channel.tx, [{ kind: 'link-preview', data }])
+        }
         return channel.touchMessage(message.id, 'EDITED', { content, mentionIds, editedAt: new Date() })
       })
     },
@@ -162,19 +175,7 @@ export function createMessagesService({ database, store, announce }: Deps) {
         const own = message.authorId === viewerId
         await authoriseLocked(channel.tx.orm, channel.row, viewerId, own ? 'deleteOwn' : 'deleteAny')
         if (message.kind !== 'USER' && message.kind !== 'ACTION') throw forbidden('This message cannot be deleted.')
-        if (message.deletedAt !== null) return message
-        await replaceMentions(channel, message, [])
-        await channel.tx.orm
-          .delete(reactions)
-          .where(and(eq(reactions.channelId, message.channelId), eq(reactions.messageId, message.id)))
-        const deleted = await channel.touchMessage(message.id, 'DELETED', {
-          content: '',
-          mentionIds: [],
-          deletedAt: new Date(),
-          pinnedAt: null,
-        })
-        if (message.replyToId !== null) await uncountReply(channel, message.replyToId, message.seq)
-        return deleted
+        return message.deletedAt === null ? makeTombstone(channel, message, jobs) : message
       })
     },
 
@@ -184,12 +185,37 @@ export function createMessagesService({ database, store, announce }: Deps) {
     /** Pages of history, one for each request. Permission is the caller's affair. */
     pages: store.pages,
 
-    /** A message that the viewer may read, with its channel; throws NOT_FOUND or FORBIDDEN. */
-    async access(viewerId: string, key: MessageKey): Promise<{ message: MessageRow; channel: ChannelRow }> {
-      const { channel } = await accessChannel(orm, viewerId, key.channelId, 'read', 'messageId')
-      return { message: await findMessage(key, 'messageId'), channel }
+    /** A message that the viewer may read, named by the input at `field`, with its channel; throws NOT_FOUND or FORBIDDEN. */
+    async access(
+      viewerId: string,
+      key: MessageKey,
+      field = 'messageId',
+    ): Promise<{ message: MessageRow; channel: ChannelRow }> {
+      const { channel } = await accessChannel(orm, viewerId, key.channelId, 'read', field)
+      return { message: await findMessage(key, field), channel }
     },
   }
+}
+
+/**
+ * Empties a message whose channel is locked, and takes away whatever hangs on it; it stays in its place. Returns it as it
+ * is then. Whether that may be done is the caller's affair.
+ */
+export async function makeTombstone(channel: LockedChannel, message: MessageRow, jobs: JobAdder): Promise<MessageRow> {
+  await syncLinks(channel, message, '')
+  await takeBackDeleted(channel.tx, jobs, message)
+  await replaceMentions(channel, message, [])
+  await channel.tx.orm
+    .delete(reactions)
+    .where(and(eq(reactions.channelId, message.channelId), eq(reactions.messageId, message.id)))
+  const deleted = await channel.touchMessage(message.id, 'DELETED', {
+    content: '',
+    mentionIds: [],
+    deletedAt: new Date(),
+    pinnedAt: null,
+  })
+  if (message.replyToId !== null) await uncountReply(channel, message.replyToId, message.seq)
+  return deleted
 }
 
 async function replaceMentions(channel: LockedChannel, message: MessageRow, mentionIds: string[]): Promise<void> {

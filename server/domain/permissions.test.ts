@@ -14,6 +14,7 @@ import {
   RemoveMemberDocument,
   SendMessageDocument,
   SetMemberRoleDocument,
+  SetMessageExpiryDocument,
   UpdateChannelDocument,
 } from '../../client-sdk/index.ts'
 import { newChannel, say } from '../../schema/testing/operations.ts'
@@ -52,6 +53,7 @@ const exercises: Record<Action, (scene: Scene) => Promise<unknown>> = {
   deleteAny: ({ others }) => alice.client.request(DeleteMessageDocument, { messageId: others }),
   pin: ({ others }) => alice.client.request(PinMessageDocument, { messageId: others }),
   update: ({ channelId }) => alice.client.request(UpdateChannelDocument, { input: { channelId, topic: 'new' } }),
+  setExpiry: ({ channelId }) => alice.client.request(SetMessageExpiryDocument, { channelId, seconds: 60 }),
   join: ({ channelId }) => alice.client.request(JoinChannelDocument, { channelId }),
   leave: ({ channelId }) => alice.client.request(LeaveChannelDocument, { channelId }),
   addMember: ({ channelId }) => alice.client.request(AddMembersDocument, { channelId, userIds: [dan.id] }),

@@ -13,6 +13,7 @@ export const actions = [
   'deleteAny',
   'pin',
   'update',
+  'setExpiry',
   'join',
   'leave',
   'addMember',
@@ -38,6 +39,7 @@ export const permissions: Record<Action, Record<ChannelKind, string>> = {
   deleteAny: { DIRECT: '', GROUP: 'OA', PUBLIC: 'OA' },
   pin: { DIRECT: 'M', GROUP: 'OAM', PUBLIC: 'OA' },
   update: { DIRECT: '', GROUP: 'OA', PUBLIC: 'OA' },
+  setExpiry: { DIRECT: 'M', GROUP: 'OA', PUBLIC: 'OA' },
   join: { DIRECT: '', GROUP: '', PUBLIC: 'OAM-' },
   leave: { DIRECT: '', GROUP: 'OAM', PUBLIC: 'OAM' },
   addMember: { DIRECT: '', GROUP: 'OA', PUBLIC: 'OAM' },
@@ -45,8 +47,11 @@ export const permissions: Record<Action, Record<ChannelKind, string>> = {
   setRole: { DIRECT: '', GROUP: 'O', PUBLIC: 'O' },
 }
 
-/** What nobody may do in a DIRECT channel that is shut: add to it. It is read on, and one's own words can be taken back. */
-export const shutOut: ReadonlySet<Action> = new Set(['post', 'react', 'editOwn', 'pin'])
+/**
+ * What nobody may do in a DIRECT channel that is shut: add to it, or decide how long what the other says stays. It is
+ * read on, and one's own words can be taken back.
+ */
+export const shutOut: ReadonlySet<Action> = new Set(['post', 'react', 'editOwn', 'pin', 'setExpiry'])
 
 const letters: Record<Standing, string> = { OWNER: 'O', ADMIN: 'A', MEMBER: 'M', NONE: '-' }
 

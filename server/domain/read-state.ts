@@ -1,22 +1,27 @@
 import { and, eq, isNull, sql } from 'drizzle-orm'
-import type { Orm } from '../../drizzle/connection.ts'
+import type { Transaction } from '../../drizzle/connection.ts'
 import { members } from '../../drizzle/tables/index.ts'
 import { badInput } from '../errors.ts'
 import { accessChannel } from './access.ts'
 import { touchAccounts } from './accounts.ts'
 import type { Deps } from './deps.ts'
+import { takeBackRead } from './pushes.ts'
 
 export type ReadStateService = ReturnType<typeof createReadStateService>
 
 /** How far each member has read: one number, which the viewer's devices share. */
-export function createReadStateService({ database, announce }: Deps) {
+export function createReadStateService({ database, announce, jobs }: Deps) {
   const { orm } = database
 
   /** Moves the viewer's position where `set` says, and tells their other devices and the channel if it moved. */
-  async function move(viewerId: string, channelId: string, set: (tx: Orm, lastSeq: number) => Promise<number | null>) {
+  async function move(
+    viewerId: string,
+    channelId: string,
+    set: (tx: Transaction, lastSeq: number) => Promise<number | null>,
+  ) {
     const { channel } = await accessChannel(orm, viewerId, channelId, 'read')
     const { moved, noted } = await database.transaction(async (tx) => {
-      const position = await set(tx.orm, channel.lastSeq)
+      const position = await set(tx, channel.lastSeq)
       return {
         moved: position,
         noted: position === null ? [] : await touchAccounts(tx.orm, [viewerId], 'READ', channelId),
@@ -29,7 +34,7 @@ export function createReadStateService({ database, announce }: Deps) {
   }
 
   /** Writes a position under a condition; null where nothing moved. */
-  async function write(tx: Orm, viewerId: string, channelId: string, seq: number, condition: ReturnType<typeof sql>) {
+  async function write({ orm: tx }: Transaction, viewerId: string, channelId: string, seq: number, condition: ReturnType<typeof sql>) {
     const [row] = await tx
       .update(members)
       .set({ lastReadSeq: seq })
@@ -42,9 +47,11 @@ export function createReadStateService({ database, announce }: Deps) {
     /** Everything up to `seq` has been read. Never moves backwards; a seq beyond the newest means all. */
     async markRead(viewerId: string, channelId: string, seq: number): Promise<void> {
       if (seq < 0) throw badInput('A seq is not negative.', 'seq')
-      await move(viewerId, channelId, (tx, lastSeq) => {
+      await move(viewerId, channelId, async (tx, lastSeq) => {
         const target = Math.min(seq, lastSeq)
-        return write(tx, viewerId, channelId, target, sql`${members.lastReadSeq} < ${target}`)
+        const moved = await write(tx, viewerId, channelId, target, sql`${members.lastReadSeq} < ${target}`)
+        if (moved !== null) await takeBackRead(tx, jobs, { userId: viewerId, channelId, seq: moved })
+        return moved
       })
     },
 

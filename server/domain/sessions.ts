@@ -7,6 +7,7 @@ import type { AccessTokens } from '../lib/access-tokens.ts'
 import { hashPassword, verifyPassword } from '../lib/passwords.ts'
 import type { Viewer } from '../viewer.ts'
 import type { Deps } from './deps.ts'
+import { dropDevicesOfSession } from './devices.ts'
 import { checkProfile, type UserRow, type UsersService } from './users.ts'
 
 /** What a client holds after signing in. */
@@ -79,11 +80,14 @@ export function createSessionsService(
   }
 
   async function end(userId: string, sessionId: string) {
-    await orm
-      .update(sessions)
-      // By the store's clock, as replicas ask for what has ended since they asked last.
-      .set({ revokedAt: sql`now()` })
-      .where(and(eq(sessions.userId, userId), eq(sessions.id, sessionId), isNull(sessions.revokedAt)))
+    await database.transaction(async (tx) => {
+      await tx.orm
+        .update(sessions)
+        // By the store's clock, as replicas ask for what has ended since they asked last.
+        .set({ revokedAt: sql`now()` })
+        .where(and(eq(sessions.userId, userId), eq(sessions.id, sessionId), isNull(sessions.revokedAt)))
+      await dropDevicesOfSession(tx.orm, userId, sessionId)
+    })
     noteEnded(sessionId)
     announce.sessionEnded(userId, sessionId)
   }

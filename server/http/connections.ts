@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import type { ActiveSessions } from '../domain/active-channels.ts'
 import { MaruError } from '../errors.ts'
 import type { Viewer } from '../viewer.ts'
 import { belongsTo, closings, expiryOf, isAnswering } from './connection.ts'
@@ -28,8 +29,8 @@ export type Connections = {
   unsent(): { unsentBytes: number; stalled: number }
 }
 
-/** The registry, and the one timer that all sockets share. */
-export function createConnections(limits: HttpLimits, log: Logger): Connections {
+/** The registry, and the one timer that all sockets share. `sessions` are told whose sockets come and go. */
+export function createConnections(limits: HttpLimits, log: Logger, sessions?: ActiveSessions): Connections {
   const open = new Set<Connection>()
   const socketsOf = new Map<string, number>()
   const operationsOf = new Map<string, number>()
@@ -76,7 +77,9 @@ export function createConnections(limits: HttpLimits, log: Logger): Connections 
 
     remove(connection) {
       if (!open.delete(connection)) return
-      if (connection.viewer) count(socketsOf, connection.viewer.userId, -1)
+      if (connection.viewer === null) return
+      count(socketsOf, connection.viewer.userId, -1)
+      sessions?.closed(connection.viewer)
     },
 
     claimSocket(connection, viewer) {
@@ -84,6 +87,7 @@ export function createConnections(limits: HttpLimits, log: Logger): Connections 
       if ((socketsOf.get(viewer.userId) ?? 0) >= limits.socketsPerUser) return false
       count(socketsOf, viewer.userId, 1)
       connection.viewer = viewer
+      sessions?.opened(viewer)
       return true
     },
 

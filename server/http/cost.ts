@@ -11,7 +11,7 @@ import type {
 } from 'graphql'
 import { isIntrospection } from './document-limits.ts'
 
-/** A list whose length nothing tells: mentions, reactions, attachments and link previews of one message. */
+/** A list whose length nothing tells, nor its field: mentions, reactions, attachments and link previews of one message. */
 const assumedListLength = 3
 /** What a whole introspection query takes, compared with objects from the store. */
 const introspectionCost = 1_000
@@ -66,9 +66,14 @@ export function costOf(operation: OperationDefinitionNode, options: CostOptions)
     if (!isCompositeType(type)) return 0
     const requested = requestedLength(field, node)
     if (isListType(getNullableType(field.type))) {
-      return (requested ?? pageSize ?? assumedListLength) * (1 + ofSet(node.selectionSet, type, null))
+      return (requested ?? pageSize ?? statedLength(field) ?? assumedListLength) * (1 + ofSet(node.selectionSet, type, null))
     }
     return 1 + ofSet(node.selectionSet, type, requested)
+  }
+
+  /** What a field says of a list that is longer, and takes no `first`. */
+  function statedLength({ extensions }: GraphQLField<unknown, unknown>): number | null {
+    return typeof extensions.listLength === 'number' ? extensions.listLength : null
   }
 
   function requestedLength(field: GraphQLField<unknown, unknown>, node: FieldNode): number | null {

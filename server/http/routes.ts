@@ -1,7 +1,9 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Caller } from './caller.ts'
+import { type FilesRoute, isFilesPath } from './files.ts'
 import { graphiqlPage, wantsPage } from './graphiql.ts'
 import type { GraphQLOverHttp } from './graphql-over-http.ts'
+import { type MailPages, mailPurpose } from './mail-links.ts'
 import type { Origins } from './origins.ts'
 import { securityHeaders } from './security-headers.ts'
 
@@ -19,20 +21,25 @@ export type RoutesOptions = {
   ready(): Promise<Readiness>
   /** Null where metrics are off. */
   metrics: (() => Promise<Metrics>) | null
+  /** Takes and serves files; absent where they are kept elsewhere. */
+  files?: FilesRoute | undefined
+  /** Absent where there is no mail. */
+  mail?: MailPages | undefined
 }
 
 export type Route = (request: IncomingMessage, response: ServerResponse, caller: Caller) => Promise<void>
 
-const knownRoutes = new Set(['/', '/graphql', '/health/live', '/health/ready', '/metrics'])
+const knownRoutes = new Set(['/', '/graphql', '/health/live', '/health/ready', '/metrics', '/mail/verify', '/mail/unsubscribe'])
 
 /** The path of a request where it is one that is answered, else `other`: clients may ask for anything. */
 export function routeOf({ url }: IncomingMessage): string {
   const path = url?.split('?')[0] ?? ''
+  if (isFilesPath(path)) return '/files'
   return knownRoutes.has(path) ? path : 'other'
 }
 
 /** Finds what answers a request. */
-export function createRoutes({ origins, graphql, ready, metrics }: RoutesOptions): Route {
+export function createRoutes({ origins, graphql, ready, metrics, files, mail }: RoutesOptions): Route {
   async function atGraphQL(request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void> {
     const { method, headers } = request
     // Also where there is nothing to allow: caches must not give one origin the answer to another.
@@ -71,6 +78,8 @@ export function createRoutes({ origins, graphql, ready, metrics }: RoutesOptions
     response.setHeader('x-request-id', caller.requestId)
     const path = request.url?.split('?')[0]
     if (path === '/graphql') return atGraphQL(request, response, caller)
+    if (files !== undefined && isFilesPath(path)) return files(request, response)
+    if (mail !== undefined && mailPurpose(path) !== null) return mail(request, response)
     if (request.method !== 'GET' && request.method !== 'HEAD') return sendError(response, 404, 'There is nothing here.')
     if (path === '/') return void response.writeHead(302, { location: '/graphql' }).end()
     if (path === '/health/live') return sendJson(response, 200, { ok: true })

@@ -3,6 +3,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { GraphQLSchema } from 'graphql'
 import type { Logger } from 'pino'
+import type { ActiveSessions } from '../domain/active-channels.ts'
 import { createAdmission } from '../fanout/returning/admission.ts'
 import type { Gathering } from '../fanout/live/gathering.ts'
 import type { Viewer } from '../viewer.ts'
@@ -11,10 +12,13 @@ import { callerOf } from './caller.ts'
 import type { CreateContext } from './caller.ts'
 import { createCoalescing } from './coalescing.ts'
 import { createConnections } from './connections.ts'
+import { createFilesRoute, defaultUploadMs, isFilesPath } from './files.ts'
+import type { DiskFiles } from '../files/disk-files.ts'
 import { formatError } from './format-error.ts'
 import { createGraphQLOverHttp } from './graphql-over-http.ts'
 import { createGraphQLOverSockets } from './graphql-over-sockets.ts'
 import type { HttpLimits } from './limits.ts'
+import type { MailPages } from './mail-links.ts'
 import { createOperations } from './operations.ts'
 import { createOrigins } from './origins.ts'
 import { createRecorder } from './recorder.ts'
@@ -41,6 +45,12 @@ export type HttpOptions = {
   telemetry: HttpTelemetry
   authenticate: Authenticate
   createContext: CreateContext
+  /** Told of the sockets of each sign-in. */
+  sessions?: ActiveSessions
+  /** Files that this server itself takes and serves; absent where they are kept elsewhere. */
+  files?: DiskFiles | undefined
+  /** Answers what the links of mails lead to; absent where there is no mail. */
+  mail?: MailPages
   /** The rounds in which events leave. */
   gathering: Gathering
   /** Whether the parts that the server stands on work, each by name. */
@@ -75,7 +85,7 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   const operations = createOperations(schema, limits)
   const origins = createOrigins(publicUrl, options.corsOrigins)
   const recorder = createRecorder(log, telemetry)
-  const connections = createConnections(limits, log)
+  const connections = createConnections(limits, log, options.sessions)
   const wire = createWire({ gathering: options.gathering, limits, log })
   const coalescing = createCoalescing({
     operations,
@@ -92,13 +102,15 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   const underWay = new Set<ServerResponse>()
   let draining = false
   const ready = async () => (draining ? { ok: false, checks: { server: 'draining' } } : options.ready())
-  const route = createRoutes({ origins, graphql, ready, metrics: options.metrics })
+  const files = options.files === undefined ? undefined : createFilesRoute({ files: options.files, origins })
+  const route = createRoutes({ origins, graphql, ready, files, mail: options.mail, metrics: options.metrics })
   const trustProxy = options.trustProxy ?? false
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const caller = callerOf(request, trustProxy)
     if (draining) response.setHeader('connection', 'close')
     response.once('close', () => telemetry.onRequest?.(routeOf(request), response.statusCode))
+    if (files !== undefined && !isFilesPath(request.url)) timeRequest(request, response, limits.requestTimeoutMs)
     underWay.add(response)
     response.once('close', () => underWay.delete(response))
     route(request, response, caller).catch((error: unknown) => {
@@ -111,7 +123,8 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
   const server = createServer(
     {
       headersTimeout: limits.headersTimeoutMs,
-      requestTimeout: limits.requestTimeoutMs,
+      // What an upload may take. Other requests have less: `timeRequest`.
+      requestTimeout: files === undefined ? limits.requestTimeoutMs : defaultUploadMs,
       keepAliveTimeout: limits.keepAliveTimeoutMs,
       // Java's client offers h2c with every request, and takes an answer to what it has asked as a no.
       shouldUpgradeCallback: ({ headers }) => headers.upgrade?.toLowerCase() === 'websocket',
@@ -154,6 +167,17 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
       clearTimeout(cutOff)
     },
   }
+}
+
+/** Gives up a request that is not there as a whole in so many milliseconds. Most are when they are first heard of. */
+function timeRequest(request: IncomingMessage, response: ServerResponse, ms: number): void {
+  if (request.headers['content-length'] === undefined && request.headers['transfer-encoding'] === undefined) return
+  const timer = setTimeout(() => {
+    if (response.headersSent) request.destroy()
+    else response.writeHead(408, { connection: 'close' }).end(() => request.destroy())
+  }, ms)
+  const settle = () => clearTimeout(timer)
+  request.once('end', settle).once('close', settle)
 }
 
 /** A name for this machine where the server listens on all of its addresses. */

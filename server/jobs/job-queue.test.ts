@@ -32,13 +32,13 @@ const refusing = () => {
 const handlers = (own: Partial<JobHandlers>): JobHandlers =>
   ({ ...Object.fromEntries(jobKinds.map((kind) => [kind, refusing])), ...own }) as JobHandlers
 
-const messages = (channelId: string): NewJob => ({ kind: 'messages', data: { channelId, firstSeq: 1, lastSeq: 2 } })
+const messages = (channelId: string): NewJob => ({ kind: 'push', data: { channelId, firstSeq: 1, lastSeq: 2 } })
 const add = (queue: JobQueue, jobs: NewJob[]) => database.transaction((tx) => queue.add(tx, jobs))
 
 test('a job exists if the transaction does, and is run at once', async () => {
   const queue = openQueue()
   const done: { channelId: string; after: number }[] = []
-  await queue.work(handlers({ messages: async ({ channelId }) => void done.push({ channelId, after: Date.now() }) }))
+  await queue.work(handlers({ push: async ({ channelId }) => void done.push({ channelId, after: Date.now() }) }))
   const undone = database.transaction(async (tx) => {
     await queue.add(tx, [messages('1')])
     throw new Error('no')
@@ -97,7 +97,7 @@ test('of jobs with one key one waits; without a key all do', async () => {
   await queue.work(
     handlers({
       'email-digest': async ({ userId }) => void done.push(`mail ${userId}`),
-      messages: async ({ channelId }) => void done.push(`message ${channelId}`),
+      push: async ({ channelId }) => void done.push(`message ${channelId}`),
     }),
   )
   await expect.poll(() => done.toSorted(), { timeout: 10_000 }).toEqual(['mail 1', 'mail 2', 'message 1', 'message 1'])
@@ -107,11 +107,11 @@ test('two processes share the work, and none is done twice', async () => {
   const done: string[] = []
   const [one, other] = [openQueue(), openQueue()]
   const handle = (name: string) =>
-    handlers({ messages: async ({ channelId }) => void done.push(`${name} ${channelId}`) })
+    handlers({ push: async ({ channelId }) => void done.push(`${name} ${channelId}`) })
   await Promise.all([one.work(handle('one')), other.work(handle('other'))])
   const names = Array.from({ length: 200 }, (_, nth) => String(nth + 1))
   await add(one, names.map(messages))
-  other.wake(['messages'])
+  other.wake(['push'])
   await expect.poll(() => done.length, { timeout: 20_000 }).toBe(200)
   expect(done.map((each) => each.split(' ')[1]!).toSorted()).toEqual(names.toSorted())
 })
@@ -121,7 +121,7 @@ test('a process that ends lets what is under way end, and tells what does not', 
   const ended: string[] = []
   await queue.work(
     handlers({
-      messages: (_, { signal }) =>
+      push: (_, { signal }) =>
         new Promise((_resolve, reject) => signal.addEventListener('abort', () => reject(new Error('stopped')))),
       'push-read': async ({ userId }) => {
         await new Promise((resolve) => setTimeout(resolve, 300))
@@ -136,6 +136,6 @@ test('a process that ends lets what is under way end, and tells what does not', 
   // It is another's now.
   const next = openQueue()
   const taken: string[] = []
-  await next.work(handlers({ messages: async ({ channelId }) => void taken.push(channelId) }))
+  await next.work(handlers({ push: async ({ channelId }) => void taken.push(channelId) }))
   await expect.poll(() => taken, { timeout: 15_000 }).toEqual(['1'])
 })

@@ -2,8 +2,10 @@ import type { Transaction } from '../../drizzle/connection.ts'
 
 /** The kinds of work that nobody waits for, and what each needs to know. */
 export type JobData = {
-  /** Messages of one channel that were sent together: who is to be told, which links are to be opened. */
-  messages: { channelId: string; firstSeq: number; lastSeq: number }
+  /** Messages of one channel that were sent together: its members' devices are to be told. */
+  push: { channelId: string; firstSeq: number; lastSeq: number }
+  /** The same for some of a large channel's members: those after the one id and up to the other. */
+  'push-part': { channelId: string; firstSeq: number; lastSeq: number; after: string | null; upTo: string | null }
   /** A message was deleted: what was pushed of it goes. */
   'push-withdraw': { channelId: string; messageId: string }
   /** A user has read a channel up to `seq` on one device: the others need not show it any more. */
@@ -18,7 +20,10 @@ export type JobData = {
   'link-preview': { channelId: string; messageId: string }
   'scheduled-message': { userId: string; id: string; sendAt: string }
   reminder: { userId: string; id: string; remindAt: string }
+  /** Somebody has named a mailbox, and is to say that it is theirs. */
+  'email-verification': { userId: string }
   /** Somebody is away for long, and there may be something to write to them about. */
+  'email-verification': quick,
   'email-digest': { userId: string }
 }
 
@@ -70,7 +75,8 @@ const quick: JobPolicy = { concurrency: 4, retries: 12, retryDelayMax: 600, expi
 /** Twelve attempts, up to ten minutes apart, outlast an hour's outage of whatever the job needs. */
 export const jobPolicies: { [Kind in JobKind]: JobPolicy } = {
   // Providers may be away for longer; what they are to tell is worth something for a day.
-  messages: { ...quick, concurrency: 16, retries: 40 },
+  push: { ...quick, concurrency: 16, retries: 40 },
+  'push-part': { ...quick, retries: 40 },
   'push-withdraw': quick,
   'push-read': quick,
   'push-summary': { ...quick, isSingle: true },
@@ -81,6 +87,7 @@ export const jobPolicies: { [Kind in JobKind]: JobPolicy } = {
   'link-preview': { ...quick, retries: 3, expireIn: 60 },
   'scheduled-message': { ...quick, retries: 40 },
   reminder: { ...quick, retries: 40 },
+  'email-verification': quick,
   'email-digest': { ...quick, concurrency: 2, isSingle: true },
 }
 

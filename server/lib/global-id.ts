@@ -6,6 +6,9 @@ export type GlobalId =
   | { type: 'User'; userId: string }
   | { type: 'Channel'; channelId: string }
   | { type: 'Message'; channelId: string; messageId: string }
+  | { type: 'Device'; userId: string; deviceId: string }
+  | { type: 'ScheduledMessage'; scheduledMessageId: string }
+  | { type: 'Reminder'; reminderId: string }
 
 const toBase36 = (snowflake: string) => BigInt(snowflake).toString(36)
 
@@ -19,8 +22,12 @@ function fromBase36(text: string): string | null {
 
 export const userGlobalId = (userId: string): string => `u${toBase36(userId)}`
 export const channelGlobalId = (channelId: string): string => `c${toBase36(channelId)}`
+export const scheduledMessageGlobalId = (id: string): string => `s${toBase36(id)}`
+export const reminderGlobalId = (id: string): string => `r${toBase36(id)}`
 export const messageGlobalId = (channelId: string, messageId: string): string =>
   `m${toBase36(channelId)}_${toBase36(messageId)}`
+
+export const deviceGlobalId = (userId: string, deviceId: string): string => `d${toBase36(userId)}_${toBase36(deviceId)}`
 
 /** Reads an id; null where it is none that was ever given out. */
 export function parseGlobalId(id: string): GlobalId | null {
@@ -29,8 +36,11 @@ export function parseGlobalId(id: string): GlobalId | null {
   if (id.startsWith('m')) {
     return second === undefined ? null : { type: 'Message', channelId: first, messageId: second }
   }
+  if (id.startsWith('d')) return second === undefined ? null : { type: 'Device', userId: first, deviceId: second }
   if (second !== undefined) return null
   if (id.startsWith('u')) return { type: 'User', userId: first }
   if (id.startsWith('c')) return { type: 'Channel', channelId: first }
+  if (id.startsWith('s')) return { type: 'ScheduledMessage', scheduledMessageId: first }
+  if (id.startsWith('r')) return { type: 'Reminder', reminderId: first }
   return null
 }

@@ -13,7 +13,7 @@ import { clockSlackMs } from './send.ts'
 import { compareSnowflakes, snowflakeAt } from './snowflake.ts'
 
 /** What may happen to a message: what it says is written anew, the rest stands beside it. */
-type TouchedParts = Pick<MessageRow, 'content' | 'editedAt' | 'deletedAt' | 'pinnedAt' | 'mentionIds' | 'replyCount'>
+type TouchedParts = Pick<MessageRow, 'content' | 'editedAt' | 'deletedAt' | 'pinnedAt' | 'mentionIds' | 'attachmentIds' | 'replyCount'>
 
 /** A channel whose row this transaction holds: the only place but the send and append statements to number anything. */
 export type LockedChannel = {
@@ -34,8 +34,10 @@ export type LockedChannel = {
   setRole(userId: string, role: MemberRow['role']): Promise<MemberRow>
   /** Ends a membership. */
   dismiss(userId: string): Promise<MemberRow>
-  /** Changes name or topic. */
-  setInfo(set: Partial<Pick<ChannelRow, 'name' | 'topic'>>): void
+  /** Changes name, topic, or after how long messages disappear, and from which seq on. */
+  setInfo(set: Partial<Pick<ChannelRow, 'name' | 'topic' | 'expireAfterSeconds' | 'disappearedSeq'>>): void
+  /** Notes that messages up to this seq have disappeared, which is no change that anybody is told of. */
+  setDisappeared(seq: number): void
 }
 
 /** Changes that wait for their channel longer than this find it too busy. Milliseconds. */
@@ -90,13 +92,14 @@ export function lockedChannel(tx: Transaction, row: ChannelRow) {
 
   /** Writes anew what a message says, and with it what it is found by. */
   async function rewrite(messageId: string, said: Omit<Partial<TouchedParts>, 'replyCount' | 'pinnedAt'>) {
-    const { content, mentionIds } = said
+    const { content, mentionIds, attachmentIds } = said
     await tx.orm
       .update(messages)
       .set({
         ...said,
         ...(content === undefined ? {} : { terms: nullIfEmpty(messageTerms(row.id, content)) }),
         ...(mentionIds === undefined ? {} : { mentionIds: nullIfEmpty(mentionIds) }),
+        ...(attachmentIds === undefined ? {} : { attachmentIds: nullIfEmpty(attachmentIds) }),
       })
       .where(and(eq(messages.channelId, row.id), eq(messages.id, messageId)))
   }
@@ -186,6 +189,10 @@ export function lockedChannel(tx: Transaction, row: ChannelRow) {
       head.infoChange = ++head.lastChange
       record({ type: 'channel' }, head.infoChange)
     },
+
+    setDisappeared(seq) {
+      head.disappearedSeq = seq
+    },
   }
 
   return {
@@ -193,7 +200,7 @@ export function lockedChannel(tx: Transaction, row: ChannelRow) {
     changes,
     /** Writes the counters back. */
     async save(): Promise<ChannelRow> {
-      if (changes.length > 0) {
+      if (changes.length > 0 || head.disappearedSeq !== row.disappearedSeq) {
         const { id: _, kind: __, createdAt: ___, ...counters } = head
         await tx.orm.update(channels).set(counters).where(eq(channels.id, row.id))
       }

@@ -4,7 +4,7 @@ import { migrate } from '../../drizzle/migrate.ts'
 import { unavailable } from '../errors.ts'
 import { makeChannel } from '../testing/old-messages.ts'
 import { createTestDatabase } from '../testing/test-app.ts'
-import { emptyOutbox, type Sent, takeOutbox } from './outbox-relay.ts'
+import { type Sent, takeOutbox } from './outbox-relay.ts'
 import { ensureBuckets } from './partitions.ts'
 import { hashOf, sendBatch } from './send.ts'
 import { snowflakeAt } from './snowflake.ts'
@@ -20,7 +20,8 @@ beforeAll(async () => {
   for (const id of channels) await makeChannel(database, id, [author])
 })
 afterAll(() => database.close())
-beforeEach(() => emptyOutbox(database))
+const emptyOutbox = () => takeOutbox(database, 1_000, async () => {})
+beforeEach(emptyOutbox)
 
 let sent = 0
 const send = (channelId: string, count = 1) =>
@@ -70,7 +71,7 @@ test('a worker killed in the midst of it leaves it to the others', async () => {
     await tx.run('select pg_terminate_backend(pg_backend_pid())', [])
   })
   await expect(killed).rejects.toThrow('not available')
-  expect(await emptyOutbox(database)).toBe(1)
+  expect(await emptyOutbox()).toBe(1)
 })
 
 test('several workers, while others send: nothing twice, nothing left out, nobody waits for another', async () => {
@@ -93,7 +94,7 @@ test('several workers, while others send: nothing twice, nothing left out, nobod
   )
   state.over = true
   await Promise.all(workers)
-  await emptyOutbox(database)
+  await emptyOutbox()
   expect(taken.toSorted()).toEqual(expected.toSorted())
   expect(await count()).toBe(0)
 })

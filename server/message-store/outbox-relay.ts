@@ -49,15 +49,3 @@ function takeSome(database: Database, limit: number, handle: Handler, channelId:
     return rows.length
   })
 }
-
-/** Entries of one hand-over. */
-const emptiedAtOnce = 1_000
-
-/** Takes out whatever is in the outbox for as long as nobody makes anything of it. Returns how many entries there were. */
-export async function emptyOutbox(database: Database): Promise<number> {
-  let taken = 0
-  for (let last = emptiedAtOnce; last === emptiedAtOnce; taken += last) {
-    last = await takeOutbox(database, emptiedAtOnce, async () => {})
-  }
-  return taken
-}

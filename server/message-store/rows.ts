@@ -7,8 +7,10 @@ export type MemberRole = MemberRow['role']
 export type MessageKind = (typeof messages.$inferSelect)['kind']
 
 /** A message in its latest state, with what happened to it since it was created. */
-export type MessageRow = Omit<typeof messages.$inferSelect, 'mentionIds' | 'terms'> & {
+export type MessageRow = Omit<typeof messages.$inferSelect, 'mentionIds' | 'attachmentIds' | 'terms'> & {
   mentionIds: string[]
+  /** In the order in which their author put them; they are the author's. */
+  attachmentIds: string[]
   /** The change that last touched it. */
   version: number
   replyCount: number
@@ -28,13 +30,14 @@ export type RawMessage = {
   kind: MessageKind
   content: string
   mention_ids: string[] | null
+  attachment_ids: string[] | null
   /** What happened to it since: the newest change, its replies, and when it was pinned. */
   touched: [change: number, replyCount: number, pinnedAt: string | null] | null
 }
 
 /** A message `m` as it was written. */
 const writtenColumns = `m.channel_id, m.id, m.author_id, m.reply_to_id, m.seq, m.change, m.edited_at, m.deleted_at, m.kind,
-  m.content, m.mention_ids`
+  m.content, m.mention_ids, m.attachment_ids`
 
 /**
  * What makes a RawMessage of a message `m` of the channel `$1`. What happened to it is looked up for each, as there are
@@ -65,6 +68,7 @@ export const toMessageRow = (raw: RawMessage): MessageRow => ({
   kind: raw.kind,
   content: raw.content,
   mentionIds: raw.mention_ids ?? [],
+  attachmentIds: raw.attachment_ids ?? [],
   version: raw.touched?.[0] ?? raw.change,
   replyCount: raw.touched?.[1] ?? 0,
   pinnedAt: raw.touched?.[2] == null ? null : new Date(raw.touched[2]),

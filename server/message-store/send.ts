@@ -19,6 +19,8 @@ export type Send = {
   /** What it answers, which is in the channel. */
   root: Pick<MessageRow, 'id' | 'authorId' | 'seq'> | null
   mentionIds: string[]
+  /** Files of the author's that it brings along; absent for none. */
+  attachmentIds?: readonly string[] | undefined
 }
 
 /** What became of one send: stored now, stored before under the same key, or the key belongs to another body. */
@@ -41,9 +43,14 @@ export const clockSlackMs = 5_000
  */
 const sendStatement = `/* send */ select * from send_messages(
   $1, $2, $3, ${clockSlackMs}, $4::text[]::uuid[], $5::text[]::uuid[], $6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bigint[],
-  $11::int[], $12::text[], $13::text[])`
+  $11::int[], $12::text[], $13::text[], $14::text[])`
 
-type RawSent = { place: number | null; head_seq: number } & (Omit<RawMessage, 'channel_id'> | { id: null })
+/** A message that was answered says what it has attached beside how it was touched, as text: see `send_messages`. */
+type RawAnswered = Omit<RawMessage, 'channel_id' | 'attachment_ids' | 'touched'> & {
+  touched: [...NonNullable<RawMessage['touched']>, attachmentIds: string[] | null] | null
+}
+
+type RawSent = { place: number | null; head_seq: number } & (RawAnswered | { id: null })
 
 /**
  * Writes a batch of sends to one channel. `proposedId` is where the writer's clock would begin; the store has the last
@@ -73,6 +80,7 @@ export async function sendBatch(
     sends.map((send) => send.root?.seq ?? null),
     sends.map((send) => arrayLiteral(send.mentionIds)),
     sends.map((send) => arrayLiteral(messageTerms(channelId, send.content))),
+    sends.map((send) => arrayLiteral(send.attachmentIds ?? [])),
   ]
   const rows = await withBucket(database, channelId, () => database.run<RawSent>(sendStatement, parameters))
   if (rows.length === 0) return { moved: true }
@@ -82,7 +90,9 @@ export async function sendBatch(
   for (const row of rows) {
     if (row.id === null) continue
     if (row.place === null) {
-      const message = toMessageRow({ ...row, channel_id: channelId })
+      const [touchedChange, replyCount, pinnedAt, attachmentIds] = row.touched!
+      const touched: RawMessage['touched'] = [touchedChange, replyCount, pinnedAt]
+      const message = toMessageRow({ ...row, channel_id: channelId, touched, attachment_ids: attachmentIds ?? null })
       changes.push({ channelId, change: message.version, seq: row.head_seq, type: 'message', kind: 'ENRICHED', message })
       continue
     }
@@ -95,7 +105,7 @@ export async function sendBatch(
 }
 
 const sendOneStatement = `/* send one */ select send_message(
-  $1, $2, $3, ${clockSlackMs}, $4::text::uuid, $5::text::uuid, $6, $7, $8, $9, $10) as numbers`
+  $1, $2, $3, ${clockSlackMs}, $4::text::uuid, $5::text::uuid, $6, $7, $8, $9, $10, $11) as numbers`
 
 /** The same for one send that answers nothing, as most do: a shorter way to the same. */
 async function sendOne(
@@ -116,6 +126,7 @@ async function sendOne(
     send.content,
     nullIfEmpty(send.mentionIds),
     nullIfEmpty(messageTerms(channelId, send.content)),
+    nullIfEmpty(send.attachmentIds ?? []),
   ]
   const [row] = await withBucket(database, channelId, () =>
     database.run<{ numbers: string[] | null }>(sendOneStatement, parameters),
@@ -135,7 +146,8 @@ async function sendOne(
 /** A UUID is sixteen bytes, whatever they mean. */
 export const hashOf = (text: string): string => createHash('sha256').update(text).digest('hex').slice(0, 32)
 
-const keyHash = (send: Send) => hashOf(`${send.authorId} ${send.key}`)
+/** What a key is known by in the store: `key_hash`. */
+export const keyHash = (send: Pick<Send, 'authorId' | 'key'>): string => hashOf(`${send.authorId} ${send.key}`)
 
 /** An array of numbers as Postgres writes it; null for none, which takes no room. */
 const arrayLiteral = (numbers: readonly (string | number)[]) => (numbers.length === 0 ? null : `{${numbers.join(',')}}`)
@@ -153,6 +165,7 @@ const newMessage = (channelId: string, { id, seq, change }: { id: string; seq: n
   replyToId: send.root?.id ?? null,
   replyCount: 0,
   mentionIds: send.mentionIds,
+  attachmentIds: [...(send.attachmentIds ?? [])],
   editedAt: null,
   deletedAt: null,
   pinnedAt: null,

@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import postgres from 'postgres'
 import { inject } from 'vitest'
 import { WebSocket } from 'ws'
@@ -15,6 +18,7 @@ import { ensureBuckets } from '../message-store/partitions.ts'
 import { createLog, type Log } from '../observability/log.ts'
 import { createMetrics, type Metrics } from '../observability/metrics.ts'
 import { measureStatements } from '../observability/statements.ts'
+import { startWorkers } from '../../workers/workers.ts'
 
 /** Somebody in a test, signed in. */
 export type Person = {
@@ -35,6 +39,8 @@ export type Replica = {
   statements: string[]
   /** A client of this replica that speaks for a token. */
   client(token?: string): MaruClient
+  /** Runs the workers in this process, too. `trusted` are certificates of providers, as PEM. */
+  startWorkers(trusted?: string[]): Promise<void>
   stop(): Promise<void>
 }
 
@@ -77,7 +83,9 @@ export async function createTestDatabase(base = inject('databaseUrl')): Promise<
 const testLog = (): Log => createLog({ level: 'error', format: 'json' })
 
 async function startReplica(databaseUrl: string, env: Record<string, string>): Promise<Replica> {
-  const config = readConfig({ PORT: '0', DATABASE_URL: databaseUrl, JWT_SECRET: jwtSecret, DATABASE_POOL_SIZE: '8', ...env })
+  const dataDir = await mkdtemp(join(tmpdir(), 'maru-test-data-'))
+  const given = { PORT: '0', DATABASE_URL: databaseUrl, JWT_SECRET: jwtSecret, DATABASE_POOL_SIZE: '8', DATA_DIR: dataDir }
+  const config = readConfig({ ...given, ...env })
   const log = testLog()
   const metrics = createMetrics()
   const statements: string[] = []
@@ -101,6 +109,7 @@ async function startReplica(databaseUrl: string, env: Record<string, string>): P
   const server = await serveApp(app, surroundings)
   const url = `http://127.0.0.1:${server.port}/graphql`
   const clients: MaruClient[] = []
+  let stopWorkers = async () => {}
   return {
     app,
     server,
@@ -112,12 +121,18 @@ async function startReplica(databaseUrl: string, env: Record<string, string>): P
       clients.push(client)
       return client
     },
+    async startWorkers(trusted = []) {
+      const workers = await startWorkers({ core: app, maintenance: database, config, log, metrics, trusted })
+      stopWorkers = workers.stop
+    },
     async stop() {
       for (const client of clients) client.close()
       await server.drain(1_000)
+      await stopWorkers()
       await app.close()
       await replica?.close()
       await database.close()
+      await rm(dataDir, { recursive: true, force: true })
     },
   }
 }

@@ -5,7 +5,7 @@ import { migrate } from '../drizzle/migrate.ts'
 import { unavailable } from '../server/errors.ts'
 import { createLog } from '../server/observability/log.ts'
 import { createTestDatabase } from '../server/testing/test-app.ts'
-import { startWorkers } from './workers.ts'
+import { startUpkeep } from './upkeep.ts'
 
 let url: string
 let database: Database
@@ -25,7 +25,7 @@ test('what is due every ten minutes is done, however long retention takes', asyn
   // Retention asks each channel; nothing else does.
   const held = await sql.reserve()
   await held.unsafe('begin; lock table channels in access exclusive mode')
-  const workers = startWorkers({
+  const upkeep = startUpkeep({
     database,
     log: createLog({ level: 'fatal', format: 'json' }),
     settings: { retentionDays: 30, compactAfterMonths: 3 },
@@ -41,6 +41,6 @@ test('what is due every ten minutes is done, however long retention takes', asyn
   expect(await retentionWaits()).toHaveLength(1)
   await held.unsafe('commit')
   held.release()
-  await workers.stop()
+  await upkeep.stop()
   await sql.end()
 })

@@ -1,0 +1,77 @@
+import type { Database, Transaction } from '../../drizzle/connection.ts'
+import type { JobAdder } from '../../server/jobs/jobs.ts'
+
+/** When somebody is written to: after how long an absence, and how long after the last mail. Milliseconds. */
+export type AwayTimes = { awayMs: number; everyMs: number }
+
+const hourMs = 60 * 60_000
+
+export const defaultAwayTimes: AwayTimes = { awayMs: 12 * hourMs, everyMs: 24 * hourMs }
+
+/** Somebody who wants to be written to. */
+export type Addressee = {
+  userId: string
+  email: string
+  /** When they were there last; when they signed up, where nobody knows. */
+  activeAt: Date
+  /** Whoever hides their presence is not seen to come and go: `activeAt` is when they began to. */
+  isHidden: boolean
+  mailedAt: Date | null
+}
+
+/** Those of these users who want mail when they are away, at an address that they have confirmed. One statement. */
+export async function addresseesOf(database: Pick<Database, 'run'>, userIds: readonly string[]): Promise<Addressee[]> {
+  const rows = await database.run<{ user_id: string; email: string; active_at: Date; hidden: boolean; mailed_at: Date | null }>(
+    `/* addressees */ select s.user_id, s.email, coalesce(u.last_active_at, u.created_at) as active_at,
+       u.presence_status is not distinct from 'OFFLINE' as hidden, s.mailed_at
+     from settings s join users u on u.id = s.user_id
+     where s.user_id = any ($1::bigint[]) and u.id = any ($1::bigint[])
+       and s.email is not null and s.email_verified_at is not null and s.email_when_away`,
+    [userIds],
+  )
+  return rows.map((row) => ({
+    userId: row.user_id,
+    email: row.email,
+    activeAt: row.active_at,
+    isHidden: row.hidden,
+    mailedAt: row.mailed_at,
+  }))
+}
+
+/** When a mail to this person is due, as long as they do not come back. */
+export function dueAt({ activeAt, mailedAt }: Pick<Addressee, 'activeAt' | 'mailedAt'>, times: AwayTimes): Date {
+  const sinceMail = mailedAt === null ? 0 : mailedAt.getTime() + times.everyMs
+  return new Date(Math.max(activeAt.getTime() + times.awayMs, sinceMail))
+}
+
+/** Those of these users to whom a mail is due now: they want one, are away for long, and had none lately. */
+export async function dueForDigest(
+  database: Pick<Database, 'run'>,
+  userIds: readonly string[],
+  times: AwayTimes = defaultAwayTimes,
+): Promise<string[]> {
+  const now = new Date()
+  const addressees = await addresseesOf(database, userIds)
+  return addressees.filter((addressee) => dueAt(addressee, times) <= now).map(({ userId }) => userId)
+}
+
+/**
+ * Something has come for these users, none of whom is connected: whoever wants mail is looked at again when one is due,
+ * which may be at once. At most one job waits for each. Whether there is anything to write about is seen then.
+ */
+export async function noteAway(
+  tx: Pick<Transaction, 'run' | 'afterCommit'>,
+  jobs: JobAdder,
+  userIds: readonly string[],
+  times: AwayTimes = defaultAwayTimes,
+): Promise<void> {
+  const addressees = userIds.length === 0 ? [] : await addresseesOf(tx, userIds)
+  if (addressees.length === 0) return
+  await jobs.add(
+    tx,
+    addressees.map((addressee) => {
+      const { userId } = addressee
+      return { kind: 'email-digest' as const, data: { userId }, key: userId, startAfter: dueAt(addressee, times) }
+    }),
+  )
+}

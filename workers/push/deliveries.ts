@@ -1,0 +1,180 @@
+import type { Database } from '../../drizzle/connection.ts'
+import type { pushDeliveries } from '../../drizzle/tables/index.ts'
+
+type Row = typeof pushDeliveries.$inferSelect
+
+/** One push: to which device, and about what. */
+export type DeliveryKey = Pick<Row, 'userId' | 'deviceId' | 'channelId' | 'subjectId'>
+
+/** Why somebody is not told. */
+export type Skip = 'READ' | 'LEVEL' | 'MUTED' | 'BLOCKED' | 'QUIET_HOURS' | 'DO_NOT_DISTURB' | 'ACTIVE' | 'DELETED' | 'LEFT'
+
+/** A push that is to be, or that is not to be, and why. */
+export type Wanted = DeliveryKey & Pick<Row, 'kind' | 'seq'> & { skip: Skip | null }
+
+export type Claimed = DeliveryKey & { attempts: number }
+
+/** What became of an attempt. `PENDING` is to be tried again, not before `waitMs` from now. */
+export type Settled = DeliveryKey & {
+  status: Extract<Row['status'], 'SENT' | 'REFUSED' | 'DEAD' | 'PENDING' | 'WITHDRAWN'>
+  reason: string | null
+  waitMs: number
+}
+
+/** How long an attempt may take before another worker may try: a provider's deadline and some. Milliseconds. */
+export const claimMs = 30_000
+
+export const deliveryKey = ({ userId, deviceId, channelId, subjectId }: DeliveryKey): string =>
+  `${userId} ${deviceId} ${channelId} ${subjectId}`
+
+const keyLists = (keys: readonly DeliveryKey[]) => [
+  keys.map((key) => key.userId),
+  keys.map((key) => key.deviceId),
+  keys.map((key) => key.channelId),
+  keys.map((key) => key.subjectId),
+]
+
+const toKey = (row: { user_id: string; device_id: string; channel_id: string; subject_id: string }): DeliveryKey => ({
+  userId: row.user_id,
+  deviceId: row.device_id,
+  channelId: row.channel_id,
+  subjectId: row.subject_id,
+})
+
+type RawKey = Parameters<typeof toKey>[0]
+
+/** Always in the same order, so that two workers never wait for each other. */
+const inOrder = <Key extends DeliveryKey>(keys: readonly Key[]): Key[] =>
+  keys.toSorted((one, other) => (deliveryKey(one) < deliveryKey(other) ? -1 : 1))
+
+/**
+ * Notes pushes in the log, each once for good, and gives those that the caller is to send now: nobody else will try
+ * them for `claimMs`. What was sent, left out or given up before is not given again; nor what somebody else is at.
+ */
+export async function claim(database: Pick<Database, 'run'>, wanted: readonly Wanted[]): Promise<Claimed[]> {
+  if (wanted.length === 0) return []
+  const now = Date.now()
+  const rows = inOrder(wanted)
+  const claimed = await database.run<RawKey & { status: Row['status']; attempts: number }>(
+    `/* push claim */ insert into push_deliveries as d
+       (user_id, device_id, channel_id, subject_id, kind, seq, reason, status, attempts, claimed_until, created_at)
+     select w.user_id, w.device_id, w.channel_id, w.subject_id, w.kind, w.seq, nullif(w.skip, ''),
+            case when w.skip = '' then 'PENDING' else 'SKIPPED' end, 1, $8::timestamptz, $9::timestamptz
+     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::int[], $7::text[])
+       as w (user_id, device_id, channel_id, subject_id, kind, seq, skip)
+     on conflict (user_id, device_id, channel_id, subject_id) do update
+       set status = excluded.status, reason = coalesce(excluded.reason, d.reason), attempts = d.attempts + 1,
+           claimed_until = excluded.claimed_until
+       where d.status = 'PENDING' and (d.claimed_until is null or d.claimed_until < $9::timestamptz)
+     returning d.user_id, d.device_id, d.channel_id, d.subject_id, d.status, d.attempts`,
+    [
+      ...keyLists(rows),
+      rows.map((row) => row.kind),
+      rows.map((row) => row.seq),
+      rows.map((row) => row.skip ?? ''),
+      new Date(now + claimMs).toISOString(),
+      new Date(now).toISOString(),
+    ],
+  )
+  return claimed.filter((row) => row.status === 'PENDING').map((row) => ({ ...toKey(row), attempts: row.attempts }))
+}
+
+/** Those of these pushes that are still to be sent, by whomever. */
+export async function stillPending(database: Pick<Database, 'run'>, keys: readonly DeliveryKey[]): Promise<number> {
+  if (keys.length === 0) return 0
+  const lists = keyLists(keys)
+  const rows = await database.run<RawKey>(
+    `/* push pending */ select user_id, device_id, channel_id, subject_id from push_deliveries
+     where user_id = any ($1::bigint[]) and device_id = any ($2::bigint[]) and channel_id = any ($3::bigint[])
+       and subject_id = any ($4::bigint[]) and status in ('PENDING')`,
+    lists.map((list) => [...new Set(list)]),
+  )
+  const asked = new Set(keys.map(deliveryKey))
+  return rows.filter((row) => asked.has(deliveryKey(toKey(row)))).length
+}
+
+/** Writes down what became of attempts. */
+export async function settle(database: Pick<Database, 'run'>, outcomes: readonly Settled[]): Promise<void> {
+  if (outcomes.length === 0) return
+  const rows = inOrder(outcomes)
+  const now = Date.now()
+  await database.run(
+    `/* push settle */ update push_deliveries d
+     set status = w.status, reason = nullif(w.reason, ''), claimed_until = w.claimed_until::timestamptz,
+         sent_at = case when w.status = 'SENT' then $8::timestamptz else d.sent_at end
+     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])
+       as w (user_id, device_id, channel_id, subject_id, status, reason, claimed_until)
+     where d.user_id = w.user_id and d.device_id = w.device_id and d.channel_id = w.channel_id
+       and d.subject_id = w.subject_id and d.user_id = any ($1::bigint[])`,
+    [
+      ...keyLists(rows),
+      rows.map((row) => row.status),
+      rows.map((row) => row.reason?.slice(0, maxReason) ?? ''),
+      rows.map((row) => (row.status === 'PENDING' ? new Date(now + row.waitMs).toISOString() : null)),
+      new Date(now).toISOString(),
+    ],
+  )
+}
+
+/** What a provider says at length says no more. */
+const maxReason = 200
+
+/**
+ * Gathers outcomes while the ones before them are being written. What a provider has taken and nobody has noted would be
+ * sent again, should this process die: so each waits for nothing but its turn.
+ */
+export function createSettler(database: Pick<Database, 'run'>) {
+  let gathered: Settled[] = []
+  let writing: Promise<void> | null = null
+
+  async function write(): Promise<void> {
+    while (gathered.length > 0) {
+      const some = gathered
+      gathered = []
+      await settle(database, some)
+    }
+  }
+
+  return {
+    /** Resolves once it is written. */
+    async add(outcome: Settled): Promise<void> {
+      gathered.push(outcome)
+      writing ??= write().finally(() => {
+        writing = null
+      })
+      await writing
+    },
+  }
+}
+
+/** How many messages were pushed to each of these devices lately, or are about to be. */
+export async function countRecent(
+  database: Pick<Database, 'run'>,
+  devices: readonly { userId: string; deviceId: string }[],
+  sinceMs: number,
+): Promise<Map<string, number>> {
+  const rows = await database.run<{ device_id: string; count: number }>(
+    `/* push recent */ select device_id, count(*)::int as count from push_deliveries
+     where user_id = any ($1::bigint[]) and device_id = any ($2::bigint[]) and created_at > $3::timestamptz
+       and kind = 'MESSAGE' and status in ('SENT', 'PENDING', 'WITHDRAWN')
+     group by device_id`,
+    [
+      [...new Set(devices.map((device) => device.userId))],
+      [...new Set(devices.map((device) => device.deviceId))],
+      new Date(Date.now() - sinceMs).toISOString(),
+    ],
+  )
+  return new Map(rows.map((row) => [row.device_id, row.count]))
+}
+
+/** Holds pushes back for a summary. */
+export async function hold(database: Pick<Database, 'run'>, keys: readonly DeliveryKey[]): Promise<void> {
+  await database.run(
+    `/* push hold */ update push_deliveries d set status = 'HELD', claimed_until = null
+     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[])
+       as w (user_id, device_id, channel_id, subject_id)
+     where d.user_id = w.user_id and d.device_id = w.device_id and d.channel_id = w.channel_id
+       and d.subject_id = w.subject_id and d.user_id = any ($1::bigint[]) and d.status = 'PENDING'`,
+    keyLists(inOrder(keys)),
+  )
+}

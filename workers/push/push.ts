@@ -1,0 +1,38 @@
+import type { Core } from '../../server/core.ts'
+import type { JobHandlers } from '../../server/jobs/jobs.ts'
+import type { Metrics } from '../../server/observability/metrics.ts'
+import type { PushSender } from '../../server/push/push-sender.ts'
+import { createDelivering } from './delivering.ts'
+import { createNotices } from './notices.ts'
+import { createPushMessages, type PushMessagesOptions } from './push-messages.ts'
+import { createPushReminder } from './push-reminder.ts'
+import { createPushSummary } from './push-summary.ts'
+import { createWithdrawals } from './push-withdrawals.ts'
+
+export type PushOptions = {
+  core: Pick<Core, 'database' | 'jobs' | 'snowflakes'>
+  sender: PushSender
+  metrics: Metrics
+} & Pick<PushMessagesOptions, 'perMinute' | 'mailTimes'>
+
+type PushHandlers = Pick<
+  JobHandlers,
+  'push' | 'push-part' | 'push-summary' | 'push-withdraw' | 'push-read' | 'push-reminder'
+>
+
+/** Everything that goes to devices, by kind of job. */
+export function createPush({ core, sender, metrics, perMinute, mailTimes }: PushOptions): PushHandlers {
+  const { database, jobs, snowflakes } = core
+  const delivering = createDelivering({ database, sender, metrics })
+  const notices = createNotices(database)
+  const messages = createPushMessages({ database, jobs, delivering, notices, perMinute, mailTimes })
+  const withdrawals = createWithdrawals({ database, delivering, notices })
+  return {
+    push: messages.all,
+    'push-part': messages.part,
+    'push-summary': createPushSummary({ database, snowflakes, delivering, notices }),
+    'push-withdraw': withdrawals.deleted,
+    'push-read': withdrawals.read,
+    'push-reminder': createPushReminder({ database, delivering, notices }),
+  }
+}
