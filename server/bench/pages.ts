@@ -33,7 +33,9 @@ export async function benchPages(): Promise<void> {
     const [long, short] = [await makeChannel(), await makeChannel()]
     const raw = (id: string) => {
       const parsed = parseGlobalId(id)!
-      return parsed.type === 'User' ? parsed.userId : parsed.channelId
+      if (parsed.type === 'User') return parsed.userId
+      if (parsed.type === 'Channel') return parsed.channelId
+      throw new Error(`${id} is neither a user nor a channel`)
     }
     await fillChannel(database, raw(long), raw(signUp.viewer.id), messages)
     await fillChannel(database, raw(short), raw(signUp.viewer.id), 100)

@@ -48,7 +48,10 @@ async function readingsOf(store: BenchStore): Promise<Record<string, () => Promi
   const snowflakes = createSnowflakes(() => 1)
   const announce = { channel() {}, account() {}, signal() {}, presence() {}, sessionEnded() {} }
   const messageStore = createMessageStore({ database, snowflakes, announce: announce.channel })
-  const deps = { database, snowflakes, store: messageStore, announce, limits: { groupMembers: 100 } }
+  // None of these adds jobs or has files.
+  const unused = {} as never
+  const limits = { groupMembers: 100, uploadBytes: 0, uploadTypes: [] }
+  const deps = { database, snowflakes, store: messageStore, announce, jobs: unused, files: unused, limits }
   const services = {
     channels: createChannelsService(deps),
     members: createMembersService(deps),
