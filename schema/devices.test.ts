@@ -135,8 +135,11 @@ test('says which input is at fault', async () => {
   expect(await idsOf(alice)).toEqual([])
 })
 
-test('browsers are given what they subscribe with; there is nothing where it is not set', async () => {
-  expect(await app.client().request(WebPushKeyDocument)).toEqual({ webPushKey: null })
+test('browsers are given what they subscribe with: an uncompressed point on P-256', async () => {
+  const { webPushKey } = await alice.client.request(WebPushKeyDocument)
+  const point = Buffer.from(webPushKey!, 'base64url')
+  expect([point.length, point[0]]).toEqual([65, 4])
+  expect((await failure(app.client().request(WebPushKeyDocument))).code).toBe('UNAUTHENTICATED')
 })
 
 describe('when a sign-in ends', () => {

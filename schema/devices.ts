@@ -45,9 +45,13 @@ builder.queryFields((t) => ({
     resolve: (_, __, context) => context.services.devices.list(requireViewer(context)),
   }),
   webPushKey: t.string({
+    ...ofViewer,
     nullable: true,
     description: 'What a browser subscribes with, as `applicationServerKey`; null where there is no Web Push.',
-    resolve: (_, __, { services }) => services.devices.webPushKey,
+    resolve: (_, __, context) => {
+      requireViewer(context)
+      return context.services.devices.webPushKey
+    },
   }),
 }))
 

@@ -1,4 +1,5 @@
 import './active-channels.ts'
+import './attachments.ts'
 import './blocks.ts'
 import './channels.ts'
 import './contacts.ts'

@@ -1,4 +1,5 @@
 import DataLoader from 'dataloader'
+import type { AttachmentKey, AttachmentRow } from '../server/domain/attachments-rows.ts'
 import type { DeviceRow } from '../server/domain/devices.ts'
 import type { LinkPreviewRow } from '../server/domain/link-previews.ts'
 import type { MemberKey, MembersRequest } from '../server/domain/members.ts'
@@ -19,6 +20,7 @@ export type Loaders = ReturnType<typeof createLoaders>
 export type ViewerLoaders = ReturnType<typeof createViewerLoaders>
 
 const memberKey = (key: MemberKey) => `${key.channelId} ${key.userId}`
+const attachmentKey = (key: AttachmentKey) => `${key.userId} ${key.id}`
 const messageKey = (key: MessageKey) => `${key.channelId} ${key.messageId}`
 const reminderKey = (key: ReminderKey) => `${key.userId} ${key.id}`
 
@@ -66,6 +68,10 @@ export function createLoaders(services: Services) {
     reminder: new DataLoader<ReminderKey, ReminderRow | null, string>(
       async (keys) => inOrder(keys.map(reminderKey), await services.reminders.findMany(keys), reminderKey),
       { cacheKeyFn: reminderKey },
+    ),
+    attachment: new DataLoader<AttachmentKey, AttachmentRow | null, string>(
+      async (keys) => inOrder(keys.map(attachmentKey), await services.attachments.findMany(keys), attachmentKey),
+      { cacheKeyFn: attachmentKey },
     ),
     members: pages<MembersRequest, MemberRow>(services.members.list),
     messages: pages<PageRequest, MessageRow>(services.messages.pages),

@@ -6,7 +6,7 @@ import { snowflakeTime } from '../server/message-store/snowflake.ts'
 import { builder, ofViewer } from './builder.ts'
 import { messageConnection } from './channels.ts'
 import { decodeNumber, encodePlace, forwardPage, pageSize } from './connections.ts'
-import { readChannelId, readMessageId } from './ids.ts'
+import { readAttachmentId, readChannelId, readMessageId } from './ids.ts'
 import { nodeType } from './nodes.ts'
 import { asksOnlyForId } from './selection.ts'
 import { channelType, messageKind, messageType, reactionType, threadStateType, userType } from './types.ts'
@@ -105,6 +105,9 @@ const sendMessageInput = builder.inputType('SendMessageInput', {
     content: t.string({ required: true }),
     kind: t.field({ type: sendKind, description: 'ACTION for what `/me` is for. USER where it is left out.' }),
     replyToId: t.id({ description: 'A message of the same channel.' }),
+    attachmentIds: t.idList({
+      description: 'Files of the viewer’s own, each uploaded and completed, and part of no other message.',
+    }),
     idempotencyKey: t.string({
       description:
         'Chosen by the client, unique for its author within the channel. Sending again with the same key gives back the ' +
@@ -130,6 +133,7 @@ builder.mutationFields((t) => ({
         content: input.content,
         ...(input.kind == null ? {} : { kind: input.kind }),
         replyTo: input.replyToId == null ? null : readMessageId(input.replyToId, 'input.replyToId'),
+        attachments: (input.attachmentIds ?? []).map((id) => readAttachmentId(id, 'input.attachmentIds')),
         idempotencyKey: input.idempotencyKey,
       }),
   }),

@@ -2,6 +2,7 @@ import { badInput } from '../server/errors.ts'
 import type { ReminderRow } from '../server/domain/reminders.ts'
 import type { ScheduledMessageRow } from '../server/domain/scheduled-messages.ts'
 import type { DeviceRow } from '../server/domain/devices.ts'
+import type { AttachmentKey, AttachmentRow } from '../server/domain/attachments-rows.ts'
 import type { UserRow } from '../server/domain/users.ts'
 import { parseGlobalId } from '../server/lib/global-id.ts'
 import type { ChannelRow, MessageRow } from '../server/message-store/rows.ts'
@@ -19,12 +20,13 @@ export const nodeType = builder.interfaceRef<unknown>('Node').implement({
     const fields = row as object
     if ('sendAt' in fields) return 'ScheduledMessage'
     if ('remindAt' in fields) return 'Reminder'
+    if ('filename' in fields) return 'Attachment'
     return 'username' in fields ? 'User' : 'tokenHash' in fields ? 'Device' : 'memberCount' in fields ? 'Channel' : 'Message'
   },
 })
 
 /** What an id stands for, if the viewer may see it. */
-async function findNode(context: Context, id: string): Promise<NodeRow['row'] | ScheduledMessageRow | ReminderRow | null> {
+async function findNode(context: Context, id: string): Promise<NodeRow['row'] | ScheduledMessageRow | ReminderRow | AttachmentRow | null> {
   const viewerId = requireViewer(context)
   const parsed = parseGlobalId(id)
   if (parsed === null) return null
@@ -34,9 +36,19 @@ async function findNode(context: Context, id: string): Promise<NodeRow['row'] | 
   }
   if (parsed.type === 'Reminder') return context.loaders.reminder.load({ userId: viewerId, id: parsed.reminderId })
   if (parsed.type === 'Device') return parsed.userId === context.viewer!.userId ? context.own.device.load(parsed.deviceId) : null
+  if (parsed.type === 'Attachment') return findAttachment(context, { userId: parsed.userId, id: parsed.attachmentId })
   const channel = await findVisibleChannel(context, parsed.channelId)
   if (parsed.type === 'Channel' || channel === null) return channel
   return (await mayRead(context, channel)) ? context.loaders.message.load(parsed) : null
+}
+
+/** An attachment of the viewer's own, or of a message that the viewer may read. */
+async function findAttachment(context: Context, key: AttachmentKey): Promise<AttachmentRow | null> {
+  const attachment = await context.loaders.attachment.load(key)
+  if (attachment === null || attachment.userId === context.viewer?.userId) return attachment
+  const message = await context.services.attachments.messageOf(attachment)
+  const channel = message === null ? null : await findVisibleChannel(context, message.channelId)
+  return channel !== null && (await mayRead(context, channel)) ? attachment : null
 }
 
 /** Ids in one request for nodes. */

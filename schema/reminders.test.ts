@@ -66,7 +66,7 @@ const inbox = operation<any, { after?: string[] }>(`subscription Reminded($after
 
 /** What an inbox tells of reminders from its cursor on, until it is told of one that is made now. */
 async function told(person: Person, after: string[]) {
-  const { id } = await remind(person, { note: 'marker', remindAt: inSeconds(1.5) })
+  const { id } = await remind(person, { note: 'marker', remindAt: inSeconds(2) })
   const events: any[] = []
   await using stream = app.client(person.token).subscribe(inbox, { after })
   for await (const { inbox: event } of stream) {
@@ -81,7 +81,7 @@ test('when its time has come the devices are pushed, once, and open inboxes told
   await using stream = app.client(alice.token).subscribe(inbox, {})
   const next = async () => (await stream.next()).value!.inbox
   expect(await next()).toMatchObject({ __typename: 'SyncedEvent' })
-  const remindAt = inSeconds(1.5)
+  const remindAt = inSeconds(2)
   const made = await remind(alice, { messageId, note: 'answer bob', remindAt })
   expect(made).toMatchObject({ message: { id: messageId }, note: 'answer bob', remindAt, remindedAt: null })
   const event = await next()
@@ -113,8 +113,8 @@ test('who was away is told of it on coming back, once, and of none that was dele
   await using stream = app.client(carol.token).subscribe(inbox, {})
   const { cursor } = (await stream.next()).value!.inbox
   await stream.return!()
-  const kept = await remind(carol, { note: 'kept', remindAt: inSeconds(0.5) })
-  const gone = await remind(carol, { note: 'gone', remindAt: inSeconds(0.5) })
+  const kept = await remind(carol, { note: 'kept', remindAt: inSeconds(1.5) })
+  const gone = await remind(carol, { note: 'gone', remindAt: inSeconds(1.5) })
   await expect.poll(async () => (await list(carol)).filter((row) => row.remindedAt !== null)).toHaveLength(2)
   expect(await remove(carol, gone.id)).toBe(true)
   const events = await told(carol, [cursor])
@@ -134,7 +134,7 @@ test('the message is shown only as long as the viewer may read it', async () => 
 })
 
 test('what is deleted reminds nobody', async () => {
-  const soon = await remind(alice, { note: 'never', remindAt: inSeconds(1) })
+  const soon = await remind(alice, { note: 'never', remindAt: inSeconds(2) })
   expect(await remove(bob, soon.id)).toBe(false)
   expect(await remove(alice, soon.id)).toBe(true)
   expect(await remove(alice, soon.id)).toBe(false)

@@ -58,7 +58,7 @@ const said = async (person: Person, id = channelId) =>
 
 test('what is scheduled is sent when its time has come, by its author, once, and not before', async () => {
   const later = await schedule(alice, { content: 'later' })
-  const sendAt = inSeconds(1.5)
+  const sendAt = inSeconds(2)
   const soon = await schedule(alice, { content: 'hi @bob', sendAt })
   expect(soon).toMatchObject({ channel: { id: channelId }, content: 'hi @bob', sendAt, failure: null })
   expect(await list(alice)).toEqual([soon, later])
@@ -128,7 +128,7 @@ test('what its author may not send any more stays, says why, and can be given an
   expect((await refusal(update(alice, { id, sendAt: inSeconds(60) }))).code).toBe('FORBIDDEN')
   await alice.client.request(JoinChannelDocument, { channelId: group })
   expect(await refusal(update(alice, { id, content: 'at last' }))).toEqual(bad('input.sendAt'))
-  expect(await update(alice, { id, content: 'at last', sendAt: inSeconds(1) })).toMatchObject({ failure: null })
+  expect(await update(alice, { id, content: 'at last', sendAt: inSeconds(2) })).toMatchObject({ failure: null })
   await expect.poll(() => said(bob, group)).toEqual(['at last'])
   expect(await list(alice, group)).toEqual([])
 })
@@ -184,7 +184,7 @@ test('a hundred can wait, and no more', async () => {
 })
 
 test('a list is reckoned to be as long as it can be', async () => {
-  const much = operation('query Much { scheduledMessages { channel { messages(first: 100) { edges { node { id } } } } } }')
+  const much = operation('query Much { scheduledMessages { channel { messages(first: 100) { edges { node { author { id } } } } } } }')
   expect((await failure(alice.client.request(much, {}))).code).toBe('QUERY_TOO_COMPLEX')
   const enough = operation('query Enough { scheduledMessages { channel { lastMessage { author { id } } } } }')
   expect(await alice.client.request(enough, {})).toHaveProperty('scheduledMessages')

@@ -1,5 +1,6 @@
 import { userGlobalId } from '../server/lib/global-id.ts'
 import { builder, ofViewer } from './builder.ts'
+import { readAttachmentId } from './ids.ts'
 import { nodeType } from './nodes.ts'
 import { presenceType, userType } from './types.ts'
 import { requireViewer } from './viewer.ts'
@@ -11,7 +12,12 @@ userType.implement({
     id: t.id({ resolve: (user) => userGlobalId(user.id) }),
     username: t.exposeString('username', { description: 'Unique, whatever its case; `@username` mentions.' }),
     displayName: t.exposeString('displayName'),
-    avatarUrl: t.field({ type: 'URL', nullable: true, resolve: (user) => user.avatarUrl }),
+    avatarUrl: t.field({
+      description: 'A square picture, at a signed address that stays the same for a while.',
+      type: 'URL',
+      nullable: true,
+      resolve: (user, _, { services }) => services.users.avatarUrl(user),
+    }),
     bot: t.exposeBoolean('bot'),
     createdAt: t.field({ type: 'DateTime', resolve: (user) => user.createdAt }),
     presence: t.field({
@@ -29,6 +35,7 @@ const updateProfileInput = builder.inputType('UpdateProfileInput', {
   description: 'An absent field keeps what is there.',
   fields: (t) => ({
     displayName: t.string({ description: 'Null shows the username instead.' }),
+    avatarAttachmentId: t.id({ description: 'A picture of the viewer’s own that is READY; null shows none.' }),
   }),
 })
 
@@ -57,6 +64,12 @@ builder.mutationFields((t) => ({
   updateProfile: t.field({
     type: userType,
     args: { input: t.arg({ type: updateProfileInput, required: true }) },
-    resolve: (_, { input }, context) => context.services.users.updateProfile(requireViewer(context), input),
+    resolve: (_, { input }, context) => context.services.users.updateProfile(requireViewer(context), {
+        displayName: input.displayName,
+        avatar:
+          input.avatarAttachmentId == null
+            ? input.avatarAttachmentId
+            : readAttachmentId(input.avatarAttachmentId, 'input.avatarAttachmentId'),
+      }),
   }),
 }))

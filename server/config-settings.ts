@@ -28,6 +28,12 @@ export const settings = {
     listenAddress(),
     { example: '::' },
   ),
+  WORKER_PORT: optional(
+    'workers open no port',
+    'Port for `/metrics` and `/health/live` of workers that run in a process of their own; on `HOST`.',
+    wholeNumber(0, 65_535),
+    { example: '4001' },
+  ),
   PUBLIC_URL: optional(
     '`http://localhost:PORT`',
     'Where clients reach the server, such as through a proxy.',

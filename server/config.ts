@@ -48,6 +48,8 @@ function arrange(values: ValuesOf<typeof settings>) {
     http: Object.freeze({
       port: values.PORT,
       host: values.HOST,
+      /** Null where workers open none. */
+      workerPort: values.WORKER_PORT,
       /** Without a slash at its end; null means `http://localhost:` and the port that is listened on. */
       publicUrl: values.PUBLIC_URL,
       corsOrigins: Object.freeze(values.CORS_ORIGINS ?? []),

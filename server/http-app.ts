@@ -9,7 +9,9 @@ import { defaultPageSize, maxPageSize } from './domain/history.ts'
 import { topics } from './fanout/topics.ts'
 import { createEventLoaders } from './event-loaders.ts'
 import { defaultLimits } from './http/limits.ts'
+import { createMailPages } from './http/mail-links.ts'
 import { type HttpServer, startHttpServer } from './http/server.ts'
+import { createMailLinks } from './lib/mail-links.ts'
 import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { explainListenFailure } from './start-error.ts'
@@ -46,6 +48,7 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
     authenticate: services.sessions.authenticate,
     sessions: services.activeChannels,
     files: app.diskFiles,
+    ...(config.mail === null ? {} : { mail: createMailPages({ links: createMailLinks(app), settings: services.settings }) }),
     gathering: streams.gathering,
     createContext: ({ viewer, event, startCookieSession, endCookieSession }): Context => ({
       services,

@@ -1,4 +1,5 @@
 import { createActiveChannelsService } from './domain/active-channels.ts'
+import { createAttachmentsService } from './domain/attachments.ts'
 import { createBlocksService } from './domain/blocks.ts'
 import { createChannelsService } from './domain/channels.ts'
 import { createContactsService } from './domain/contacts.ts'
@@ -48,6 +49,7 @@ export function createServices(
     members: createMembersService(deps),
     contacts: createContactsService(deps),
     blocks: createBlocksService(deps),
+    attachments: createAttachmentsService(deps),
     messages,
     messageExpiry: createMessageExpiryService(deps),
     scheduledMessages: createScheduledMessagesService(deps, messages),

@@ -89,11 +89,11 @@ async function runUntil(count: number, expiry = expiryOn(app)) {
 
 test('what was sent since it was asked for disappears when its time has come, and nothing else does', async () => {
   await say(alice, channelId, 'from before')
-  await letDisappearAfter(2)
+  await letDisappearAfter(3)
   await say(bob, channelId, 'one')
   const expiry = expiryOn(app)
   expect(await run(expiry)).toBe(0)
-  await sleep(2_100)
+  await sleep(3_100)
   await say(alice, channelId, 'two')
   await runUntil(1, expiry)
   expect(await contents()).toEqual(['from before', '', 'two'])

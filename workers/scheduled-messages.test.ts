@@ -31,15 +31,18 @@ type Data = JobData['scheduled-message']
 const runOn = (replica: Replica, data: Data) =>
   createScheduledMessageJob(replica.app.services.scheduledMessages)(data, {} as JobContext)
 
-/** A message that is due in a moment; what its job is given, and its id as clients see it. */
-async function scheduleDue(content = 'tea at five', ms = 100): Promise<{ id: string; data: Data }> {
-  const sendAt = new Date(Date.now() + ms + 100).toISOString()
+/** A message that is due now; what its job is given, and its id as clients see it. */
+async function scheduleDue(content = 'tea at five'): Promise<{ id: string; data: Data }> {
+  const sendAt = new Date(Date.now() + 3_600_000).toISOString()
   const { scheduleMessage } = await alice.client.request(ScheduleMessageDocument, { input: { channelId, content, sendAt } })
   const parsed = parseGlobalId(scheduleMessage.id)
-  const user = parseGlobalId(alice.id)
-  if (parsed?.type !== 'ScheduledMessage' || user?.type !== 'User') throw new Error('Ids are of what they are of')
-  await sleep(Math.max(0, +new Date(sendAt) - Date.now() + 5))
-  return { id: scheduleMessage.id, data: { userId: user.userId, id: parsed.scheduledMessageId, sendAt } }
+  if (parsed?.type !== 'ScheduledMessage') throw new Error('An id is of what it is of')
+  const [row] = await app.app.database.run<{ user_id: string; id: string; send_at: Date }>(
+    `update scheduled_messages set send_at = date_trunc('milliseconds', clock_timestamp()) where id = $1
+     returning user_id, id, send_at`,
+    [parsed.scheduledMessageId],
+  )
+  return { id: scheduleMessage.id, data: { userId: row!.user_id, id: row!.id, sendAt: row!.send_at.toISOString() } }
 }
 
 const cancel = async (id: string) =>
@@ -101,11 +104,12 @@ test('one that was edited after a worker had sent it and died is not sent again'
 test('of cancelling and sending at the same moment one wins, and says so', async () => {
   const outcomes = new Set<boolean>()
   for (let round = 0; round < 40; round++) {
-    const { id, data } = await scheduleDue(`${round}`, 0)
-    const delay = round % 8
+    const { id, data } = await scheduleDue(`${round}`)
+    // From long before to long after, so that some of them meet.
+    const ahead = (round - 20) * 2
     const [, cancelled] = await Promise.all([
-      sleep(delay < 4 ? 0 : delay).then(() => runOn(app, data)),
-      sleep(delay < 4 ? 4 - delay : 0).then(() => cancel(id)),
+      sleep(Math.max(0, ahead)).then(() => runOn(app, data)),
+      sleep(Math.max(0, -ahead)).then(() => cancel(id)),
     ])
     outcomes.add(cancelled)
     expect((await said()).includes(`${round}`), `round ${round}`).toBe(!cancelled)
@@ -123,7 +127,7 @@ test('a worker that slept while it was cancelled sends nothing when it wakes', a
 
 test('of changing and sending at the same moment one comes first', async () => {
   for (let round = 0; round < 20; round++) {
-    const { data } = await scheduleDue(`old ${round}`, 0)
+    const { data } = await scheduleDue(`old ${round}`)
     const input = { id: data.id, content: `new ${round}` }
     const [, changed] = await Promise.allSettled([
       runOn(app, data),

@@ -35,6 +35,9 @@ export type WorkerOptions = {
   trusted?: string[]
 }
 
+/** How often jobs are counted, in milliseconds: as often as metrics are asked for. */
+const countMs = 15_000
+
 /** How often it is looked for what is kept no longer, in milliseconds. */
 const sweepMs = 10 * 60_000
 
@@ -78,11 +81,18 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
     if (news.includes('outbox')) relay.wake()
     jobs.wake(news.filter((each) => each !== 'outbox'))
   })
+  let counted = { ready: 0, laidAside: 0 }
+  metrics.watch({ jobsReady: () => counted.ready, jobsLaidAside: () => counted.laidAside })
+  async function count() {
+    counted = await jobs.operator.estimate()
+  }
+
   const upkeep = startUpkeep({
     database: maintenance,
     log,
     settings: config.maintenance,
     others: [
+      { everyMs: countMs, work: count },
       { everyMs: messageExpiryMs, work: expiry.run },
       { everyMs: sweepMs, work: () => sweepPushes(maintenance, config.push.logDays) },
     ],

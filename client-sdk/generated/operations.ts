@@ -3,6 +3,27 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocument } from '../document.ts'
+/** Why nothing can be made of a file. */
+export type AttachmentFailure =
+  | 'BROKEN'
+  /** Something else than it was said to be. */
+  | 'DISGUISED'
+  /** It takes too long. */
+  | 'TIMED_OUT'
+  /** More pixels than can be dealt with. */
+  | 'TOO_LARGE'
+  /** A kind of picture, video or sound that is not known here. */
+  | 'UNSUPPORTED';
+
+export type AttachmentStatus =
+  /** Nothing can be made of it: `failure` says why. */
+  | 'FAILED'
+  /** To be put where its upload target says, and then completed. */
+  | 'PENDING'
+  /** Complete; what is shown of it is being made. It can be sent already. */
+  | 'PROCESSING'
+  | 'READY';
+
 export type ChannelKind =
   /** Two people; there is one for each pair. */
   | 'DIRECT'
@@ -35,6 +56,12 @@ export type CreateReminderInput = {
   note?: string | null | undefined;
   /** Yet to come, and at most a year ahead. */
   remindAt: string;
+};
+
+export type CreateUploadInput = {
+  byteSize: number;
+  contentType: string;
+  filename: string;
 };
 
 export type DevicePlatform =
@@ -120,6 +147,8 @@ export type SendKind =
   | 'USER';
 
 export type SendMessageInput = {
+  /** Files of the viewer’s own, each uploaded and completed, and part of no other message. */
+  attachmentIds?: Array<string> | null | undefined;
   channelId: string;
   content: string;
   /** Chosen by the client, unique for its author within the channel. Sending again with the same key gives back the first message and sends nothing; with another body it is a CONFLICT. */
@@ -153,6 +182,8 @@ export type UpdateChannelInput = {
 
 /** An absent field keeps what is there. */
 export type UpdateProfileInput = {
+  /** A picture of the viewer’s own that is READY; null shows none. */
+  avatarAttachmentId?: string | null | undefined;
   /** Null shows the username instead. */
   displayName?: string | null | undefined;
 };
@@ -181,6 +212,89 @@ export type UpdateSettingsInput = {
   quietHoursStart?: string | null | undefined;
   /** A zone of the IANA’s database, such as `Asia/Seoul`; null is `UTC`. */
   timeZone?: string | null | undefined;
+};
+
+export type AttachmentFragment = {
+  id: string,
+  filename: string,
+  contentType: string,
+  byteSize: number,
+  status: AttachmentStatus,
+  failure: AttachmentFailure | null,
+  url: string | null,
+  urlExpiresAt: string | null,
+  width: number | null,
+  height: number | null,
+  placeholder: string | null,
+  durationMs: number | null,
+  waveform: string | null,
+  thumbnails: Array<{
+    url: string,
+    width: number,
+    height: number,
+    contentType: string
+  }>
+};
+
+export type CreateUploadMutationVariables = Exact<{
+  input: CreateUploadInput;
+}>;
+
+
+export type CreateUploadMutation = {
+  createUpload: {
+    method: string,
+    url: string,
+    expiresAt: string,
+    attachment: AttachmentFragment,
+    headers: Array<{
+      name: string,
+      value: string
+    }>
+  }
+};
+
+export type CompleteUploadMutationVariables = Exact<{
+  attachmentId: string;
+}>;
+
+
+export type CompleteUploadMutation = {
+  completeUpload: AttachmentFragment
+};
+
+export type AttachmentQueryVariables = Exact<{
+  id: string;
+}>;
+
+
+export type AttachmentQuery = {
+  node:
+    | (
+      {
+      __typename: 'Attachment'
+    }
+      & AttachmentFragment
+    )
+    | {
+      __typename: 'Channel'
+    }
+    | {
+      __typename: 'Device'
+    }
+    | {
+      __typename: 'Message'
+    }
+    | {
+      __typename: 'Reminder'
+    }
+    | {
+      __typename: 'ScheduledMessage'
+    }
+    | {
+      __typename: 'User'
+    }
+   | null
 };
 
 export type BlocksQueryVariables = Exact<{
@@ -566,6 +680,9 @@ export type MessageLinkPreviewsQueryVariables = Exact<{
 export type MessageLinkPreviewsQuery = {
   node:
     | {
+      __typename: 'Attachment'
+    }
+    | {
       __typename: 'Channel'
     }
     | {
@@ -719,7 +836,8 @@ export type MessageFragment = {
     username: string,
     displayName: string
   }>,
-  reactions: Array<ReactionFragment>
+  reactions: Array<ReactionFragment>,
+  attachments: Array<AttachmentFragment>
 };
 
 export type ReactionFragment = {
@@ -775,6 +893,9 @@ export type MessageQueryVariables = Exact<{
 export type MessageQuery = {
   node:
     | {
+      __typename: 'Attachment'
+    }
+    | {
       __typename: 'Channel'
     }
     | {
@@ -807,6 +928,9 @@ export type MessageThreadQueryVariables = Exact<{
 
 export type MessageThreadQuery = {
   node:
+    | {
+      __typename: 'Attachment'
+    }
     | {
       __typename: 'Channel'
     }
@@ -1313,6 +1437,28 @@ export type ErrorCode =
   | 'UNAUTHENTICATED'
   | 'UNAVAILABLE'
 
+const AttachmentText = `fragment Attachment on Attachment {
+  id
+  filename
+  contentType
+  byteSize
+  status
+  failure
+  url
+  urlExpiresAt
+  width
+  height
+  placeholder
+  durationMs
+  waveform
+  thumbnails {
+    url
+    width
+    height
+    contentType
+  }
+}`
+
 const ChannelText = `fragment Channel on Channel {
   id
   kind
@@ -1410,6 +1556,9 @@ const MessageText = `fragment Message on Message {
   }
   reactions {
     ...Reaction
+  }
+  attachments {
+    ...Attachment
   }
   pinnedAt
 }`
@@ -1510,6 +1659,46 @@ const SessionText = `fragment Session on AuthPayload {
   }
 }`
 
+export const CreateUploadDocument: TypedDocument<CreateUploadMutation, CreateUploadMutationVariables> = {
+  name: 'CreateUpload',
+  text: `mutation CreateUpload($input: CreateUploadInput!) {
+  createUpload(input: $input) {
+    attachment {
+      ...Attachment
+    }
+    method
+    url
+    headers {
+      name
+      value
+    }
+    expiresAt
+  }
+}
+${AttachmentText}`,
+}
+
+export const CompleteUploadDocument: TypedDocument<CompleteUploadMutation, CompleteUploadMutationVariables> = {
+  name: 'CompleteUpload',
+  text: `mutation CompleteUpload($attachmentId: ID!) {
+  completeUpload(attachmentId: $attachmentId) {
+    ...Attachment
+  }
+}
+${AttachmentText}`,
+}
+
+export const AttachmentDocument: TypedDocument<AttachmentQuery, AttachmentQueryVariables> = {
+  name: 'Attachment',
+  text: `query Attachment($id: ID!) {
+  node(id: $id) {
+    __typename
+    ...Attachment
+  }
+}
+${AttachmentText}`,
+}
+
 export const BlocksDocument: TypedDocument<BlocksQuery, BlocksQueryVariables> = {
   name: 'Blocks',
   text: `query Blocks($first: Int, $after: String) {
@@ -1549,6 +1738,7 @@ export const ChannelDocument: TypedDocument<ChannelQuery, ChannelQueryVariables>
     ...ViewerChannel
   }
 }
+${AttachmentText}
 ${ChannelText}
 ${ViewerChannelText}
 ${MemberText}
@@ -1599,6 +1789,7 @@ export const ChannelsDocument: TypedDocument<ChannelsQuery, ChannelsQueryVariabl
     }
   }
 }
+${AttachmentText}
 ${ChannelText}
 ${ViewerChannelText}
 ${MemberText}
@@ -1634,6 +1825,7 @@ export const CreateChannelDocument: TypedDocument<CreateChannelMutation, CreateC
     }
   }
 }
+${AttachmentText}
 ${ChannelText}
 ${ViewerChannelText}
 ${MemberText}
@@ -1651,6 +1843,7 @@ export const OpenDirectChannelDocument: TypedDocument<OpenDirectChannelMutation,
     }
   }
 }
+${AttachmentText}
 ${ChannelText}
 ${ViewerChannelText}
 ${MemberText}
@@ -1680,6 +1873,7 @@ export const JoinChannelDocument: TypedDocument<JoinChannelMutation, JoinChannel
     }
   }
 }
+${AttachmentText}
 ${ChannelText}
 ${ViewerChannelText}
 ${MemberText}
@@ -1863,6 +2057,7 @@ export const RemoveLinkPreviewDocument: TypedDocument<RemoveLinkPreviewMutation,
     }
   }
 }
+${AttachmentText}
 ${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
@@ -1958,6 +2153,7 @@ export const HistoryDocument: TypedDocument<HistoryQuery, HistoryQueryVariables>
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${MessagePageText}
@@ -1972,6 +2168,7 @@ export const MessageDocument: TypedDocument<MessageQuery, MessageQueryVariables>
     ...Message
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -1993,6 +2190,7 @@ export const MessageThreadDocument: TypedDocument<MessageThreadQuery, MessageThr
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${MessagePageText}
@@ -2009,6 +2207,7 @@ export const PinnedMessagesDocument: TypedDocument<PinnedMessagesQuery, PinnedMe
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${MessagePageText}
@@ -2024,6 +2223,7 @@ export const SendMessageDocument: TypedDocument<SendMessageMutation, SendMessage
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2038,6 +2238,7 @@ export const EditMessageDocument: TypedDocument<EditMessageMutation, EditMessage
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2052,6 +2253,7 @@ export const DeleteMessageDocument: TypedDocument<DeleteMessageMutation, DeleteM
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2066,6 +2268,7 @@ export const AddReactionDocument: TypedDocument<AddReactionMutation, AddReaction
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2080,6 +2283,7 @@ export const RemoveReactionDocument: TypedDocument<RemoveReactionMutation, Remov
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2094,6 +2298,7 @@ export const PinMessageDocument: TypedDocument<PinMessageMutation, PinMessageMut
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2108,6 +2313,7 @@ export const UnpinMessageDocument: TypedDocument<UnpinMessageMutation, UnpinMess
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2143,6 +2349,7 @@ export const RemindersDocument: TypedDocument<RemindersQuery, RemindersQueryVari
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${ReminderText}
@@ -2156,6 +2363,7 @@ export const CreateReminderDocument: TypedDocument<CreateReminderMutation, Creat
     ...Reminder
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${ReminderText}
@@ -2233,6 +2441,7 @@ export const SearchMessagesDocument: TypedDocument<SearchMessagesQuery, SearchMe
     }
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${HighlightText}
@@ -2266,6 +2475,7 @@ export const MessagesDocument: TypedDocument<MessagesSubscription, MessagesSubsc
     ...MessageEvent
   }
 }
+${AttachmentText}
 ${MessageText}
 ${ReactionText}
 ${MessageEventText}
@@ -2322,6 +2532,7 @@ export const InboxDocument: TypedDocument<InboxSubscription, InboxSubscriptionVa
     }
   }
 }
+${AttachmentText}
 ${ChannelText}
 ${MemberText}
 ${MessageText}

@@ -1,7 +1,6 @@
 import { and, asc, eq } from 'drizzle-orm'
 import { linkPreviews } from '../../drizzle/tables/index.ts'
 import { badInput, conflict } from '../errors.ts'
-import type { Files } from '../files/files.ts'
 import { findLinks } from '../lib/links.ts'
 import type { LockedChannel } from '../message-store/channel-lock.ts'
 import { messageArrays, type MessageKey, readMessage } from '../message-store/pages.ts'
@@ -29,13 +28,8 @@ export type LinkPreviewRow = typeof linkPreviews.$inferSelect
 
 export type LinkPreviewsService = ReturnType<typeof createLinkPreviewsService>
 
-/** Where the pictures are kept; null where this process has no files. */
-type WithFiles = { files?: Pick<Files, 'signDownload'> | null }
-
 /** What has been found out about links in messages. */
-export function createLinkPreviewsService(deps: Deps & WithFiles, messages: MessagesService) {
-  const { database, store, announce, files = null } = deps
-
+export function createLinkPreviewsService({ database, store, announce, files }: Deps, messages: MessagesService) {
   return {
     /** The previews of these messages, each message's in the order of its links. Permission is the caller's affair. */
     async findMany(keys: readonly MessageKey[]): Promise<LinkPreviewRow[]> {
@@ -67,7 +61,7 @@ export function createLinkPreviewsService(deps: Deps & WithFiles, messages: Mess
 
     /** Where a picture can be fetched, from us and not from whoever made the page; null where there is none. */
     async imageUrl({ imageKey: key, imageType: contentType }: Pick<LinkPreview, 'imageKey' | 'imageType'>): Promise<string | null> {
-      if (files === null || key === null || contentType === null) return null
+      if (key === null || contentType === null) return null
       const { url } = await files.signDownload({ key, contentType, filename: null })
       return url
     },

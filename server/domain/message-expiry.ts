@@ -1,4 +1,5 @@
 import { badInput } from '../errors.ts'
+import type { JobAdder, NewJob } from '../jobs/jobs.ts'
 import { storeTime } from '../lib/store-time.ts'
 import { readMessages } from '../message-store/pages.ts'
 import type { ChannelRow, MessageRow } from '../message-store/rows.ts'
@@ -114,7 +115,11 @@ export function createMessageExpiryService({ database, store, announce, jobs }: 
         const keys = due.map((message) => ({ channelId: message.channelId, messageId: message.id }))
         // As they are under the lock.
         const messages = (await readMessages(channel.tx, keys)).filter(mayDisappear).toSorted((a, b) => a.seq - b.seq)
-        for (const message of messages) await makeTombstone(channel, message, jobs)
+        // What is to be done about each of them is noted in one go.
+        const toDo: NewJob[] = []
+        const noting: JobAdder = { add: async (_, more) => void toDo.push(...more) }
+        for (const message of messages) await makeTombstone(channel, message, noting)
+        await jobs.add(channel.tx, toDo)
         const reached = due.at(-1)!.seq
         channel.setDisappeared(reached)
         const left = lastSeq > reached ? { ...expiring, expireAfterSeconds, lastSeq, disappearedSeq: reached } : null

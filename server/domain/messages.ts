@@ -6,12 +6,15 @@ import type { JobAdder } from '../jobs/jobs.ts'
 import { findLinks } from '../lib/links.ts'
 import { mentionCandidates } from '../lib/mentions.ts'
 import { isOneOf } from '../lib/sql.ts'
-import { checkText, maxContentLength } from '../lib/text.ts'
+import { checkText, isBlank, maxContentLength } from '../lib/text.ts'
 import type { LockedChannel } from '../message-store/channel-lock.ts'
 import { type MessageKey, readMessage } from '../message-store/pages.ts'
 import type { ChannelRow, MessageKind, MessageRow } from '../message-store/rows.ts'
-import { hashOf } from '../message-store/send.ts'
+import { hashOf, keyHash } from '../message-store/send.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
+import { createAttachmentClaims } from './attachments-claims.ts'
+import { abandonAttachments } from './attachments-removal.ts'
+import type { AttachmentKey } from './attachments-rows.ts'
 import { whoBlocks } from './blocks.ts'
 import type { Deps } from './deps.ts'
 import { syncLinks } from './link-previews.ts'
@@ -26,6 +29,7 @@ export type SendInput = {
   content: string
   kind?: Extract<MessageKind, 'USER' | 'ACTION'>
   replyTo?: MessageKey | null
+  attachments?: readonly AttachmentKey[]
   idempotencyKey?: string | null
 }
 
@@ -43,9 +47,15 @@ export function checkKey(key: string): string {
 /** A membership that moves while a send is on its way makes it look again; more often than this is no accident. */
 const maxAuthorisations = 5
 
+/** What a message says. It may say nothing where it shows something. Throws BAD_USER_INPUT. */
+const checkContent = (content: string, hasAttachments: boolean): string =>
+  hasAttachments && isBlank(content) ? '' : checkText(content, 'A message', 'input.content', maxContentLength)
+
 /** Sending, editing and deleting. */
-export function createMessagesService({ database, store, announce, jobs }: Deps) {
+export function createMessagesService(deps: Deps) {
+  const { database, store, announce, jobs } = deps
   const { orm } = database
+  const attached = createAttachmentClaims(deps)
   const rights = createPostingRights(orm)
 
   /**
@@ -114,13 +124,16 @@ export function createMessagesService({ database, store, announce, jobs }: Deps)
       const { channelId } = input
       const kind = input.kind ?? 'USER'
       const key = input.idempotencyKey ?? randomUUID()
+      const files = input.attachments ?? []
+      const claim = { channelId, keyHash: keyHash({ authorId: viewerId, key }) }
       for (let attempt = 0; attempt < maxAuthorisations; attempt++) {
         const membershipVersion = await rights.check(viewerId, channelId)
-        const content = checkText(input.content, 'A message', 'input.content', maxContentLength)
+        const content = checkContent(input.content, files.length > 0)
         checkKey(key)
         const root = await findRoot(channelId, input.replyTo)
         const mentionIds = await findMentions(channelId, viewerId, content)
-        const bodyHash = hashOf(JSON.stringify([kind, content, root?.id ?? null]))
+        const bodyHash = hashOf(JSON.stringify([kind, content, root?.id ?? null, ...files.map(({ id }) => id)]))
+        if (files.length > 0) await attached.claim(viewerId, files, claim)
         const outcome = await store.send(channelId, membershipVersion, {
           authorId: viewerId,
           key,
@@ -129,12 +142,17 @@ export function createMessagesService({ database, store, announce, jobs }: Deps)
           content,
           root,
           mentionIds,
+          attachmentIds: files.map(({ id }) => id),
         })
         if (outcome === 'moved') {
           rights.forget(viewerId, channelId)
           continue
         }
-        if (outcome.outcome === 'sent' || outcome.outcome === 'repeated') return outcome.message
+        if (outcome.outcome === 'sent' || outcome.outcome === 'repeated') {
+          if (files.length > 0) await attached.confirm(outcome.message)
+          return outcome.message
+        }
+        if (files.length > 0) await attached.giveBack(viewerId, files, claim)
         if (outcome.outcome === 'expired') {
           throw new MaruError('NOT_FOUND', 'What was sent with this key has been removed since.', { field: 'input.idempotencyKey' })
         }
@@ -147,13 +165,14 @@ export function createMessagesService({ database, store, announce, jobs }: Deps)
     async edit(viewerId: string, key: MessageKey, newContent: string): Promise<MessageRow> {
       const field = 'input.messageId'
       await accessChannel(orm, viewerId, key.channelId, 'editOwn', field)
-      const content = checkText(newContent, 'A message', 'input.content', maxContentLength)
+      const content = checkContent(newContent, true)
       const mentionIds = await findMentions(key.channelId, viewerId, content)
       return changeMessage(key, field, async (channel, message) => {
         await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'editOwn')
         if (message.authorId !== viewerId) throw forbidden('Only its author may edit a message.')
         if (message.deletedAt !== null) throw conflict('The message has been deleted.', field)
         if (message.kind !== 'USER' && message.kind !== 'ACTION') throw forbidden('This message cannot be edited.')
+        checkContent(content, message.attachmentIds.length > 0)
         if (message.content === content) return message
         await replaceMentions(channel, message, mentionIds)
         await syncLinks(channel, message, content)
@@ -211,9 +230,13 @@ export async function makeTombstone(channel: LockedChannel, message: MessageRow,
   const deleted = await channel.touchMessage(message.id, 'DELETED', {
     content: '',
     mentionIds: [],
+    attachmentIds: [],
     deletedAt: new Date(),
     pinnedAt: null,
   })
+  if (message.attachmentIds.length > 0) {
+    await abandonAttachments(channel.tx, jobs, [{ userId: message.authorId, attachmentIds: message.attachmentIds }])
+  }
   if (message.replyToId !== null) await uncountReply(channel, message.replyToId, message.seq)
   return deleted
 }

@@ -12,6 +12,8 @@ import {
   maxUsernameLength,
   usernameKey,
 } from '../lib/text.ts'
+import type { AttachmentKey } from './attachments-rows.ts'
+import { avatarAddress, setAvatar } from './avatars.ts'
 import type { Deps } from './deps.ts'
 
 export type UserRow = typeof users.$inferSelect
@@ -32,7 +34,7 @@ export type UsersService = ReturnType<typeof createUsersService>
 const maxSeen = 10_000
 
 /** People and their names. */
-export function createUsersService({ database, snowflakes }: Deps) {
+export function createUsersService({ database, snowflakes, files, jobs }: Deps) {
   const { orm } = database
 
   /** Makes a user under a name; null where the name is taken. */
@@ -118,21 +120,26 @@ export function createUsersService({ database, snowflakes }: Deps) {
       return userId
     },
 
-    /** Changes what others see of the viewer; an absent field keeps what is there, null puts the username. */
-    async updateProfile(viewerId: string, input: { displayName?: string | null | undefined }): Promise<UserRow> {
-      const [user] =
-        input.displayName === undefined
-          ? await orm.select().from(users).where(eq(users.id, viewerId))
-          : await orm
-              .update(users)
-              .set({
-                displayName:
-                  input.displayName === null
-                    ? sql`${users.username}`
-                    : checkName(input.displayName, 'A display name', 'input.displayName'),
-              })
-              .where(eq(users.id, viewerId))
-              .returning()
+    /** Where somebody's picture can be fetched; null where there is none. */
+    avatarUrl: (user: UserRow): Promise<string | null> => avatarAddress(user, files),
+
+    /**
+     * Changes what others see of the viewer; an absent field keeps what is there, null puts the username, and no
+     * picture. All of it or, where something cannot be taken, nothing.
+     */
+    async updateProfile(
+      viewerId: string,
+      input: { displayName?: string | null | undefined; avatar?: AttachmentKey | null | undefined },
+    ): Promise<UserRow> {
+      const { displayName, avatar } = input
+      const name = displayName == null ? displayName : checkName(displayName, 'A display name', 'input.displayName')
+      const user = await database.transaction(async (tx) => {
+        if (avatar !== undefined) await setAvatar(tx, jobs, viewerId, avatar)
+        const self = eq(users.id, viewerId)
+        if (name !== undefined) await tx.orm.update(users).set({ displayName: name ?? sql`${users.username}` }).where(self)
+        const [user] = await tx.orm.select().from(users).where(self)
+        return user
+      })
       if (user === undefined) throw unauthenticated('This account is gone.')
       return user
     },

@@ -21,7 +21,10 @@ export type JobQueue = JobAdder & {
 
 /** What a person can see and do about jobs. */
 export type JobOperator = {
+  /** Counted now, which takes as long as there are many. */
   counts(): Promise<JobCounts[]>
+  /** As counted a few seconds ago, by whichever worker looks after the queues. */
+  estimate(): Promise<{ ready: number; laidAside: number }>
   /** The latest jobs that were laid aside. */
   laidAside(limit: number): Promise<LaidAside[]>
   /** Puts jobs that were laid aside back into their queues: those of one kind, or one by its id. Returns how many. */
@@ -149,20 +152,27 @@ export function createJobQueue({ database, onAdded, onDone, onError }: JobQueueO
 
     operator: {
       async counts() {
+        const { schema } = await open()
+        const rows = await database.run<JobCounts & { name: string }>(
+          `/* job counts */ select coalesce(source_name, name) as kind,
+             (count(*) filter (where state < 'active' and name <> '${laidAside}' and start_after <= now()))::int as ready,
+             (count(*) filter (where state < 'active' and name <> '${laidAside}' and start_after > now()))::int as deferred,
+             (count(*) filter (where state = 'active'))::int as active,
+             (count(*) filter (where name = '${laidAside}'))::int as "laidAside"
+           from ${schema}.job where state <= 'active' group by 1`,
+          [],
+        )
+        const nothing = { ready: 0, deferred: 0, active: 0, laidAside: 0 }
+        return jobKinds.map((kind) => rows.find((row) => row.kind === kind) ?? { kind, ...nothing })
+      },
+
+      async estimate() {
         const { boss } = await open()
-        const aside = Map.groupBy(await boss.findJobs(laidAside, { queued: true }), (job) => job.sourceName ?? '')
-        const queues = await Promise.all(jobKinds.map((kind) => boss.getQueueStats(kind, { force: true })))
-        return queues.flatMap((stats, nth) => {
-          const [now] = stats
-          const kind = jobKinds[nth]!
-          return {
-            kind,
-            ready: now?.readyCount ?? 0,
-            deferred: now?.deferredCount ?? 0,
-            active: now?.activeCount ?? 0,
-            laidAside: aside.get(kind)?.length ?? 0,
-          }
-        })
+        const queues = await boss.getQueues()
+        return {
+          ready: queues.reduce((sum, queue) => sum + (queue.name === laidAside ? 0 : queue.readyCount), 0),
+          laidAside: queues.find((queue) => queue.name === laidAside)?.queuedCount ?? 0,
+        }
       },
 
       async laidAside(limit) {

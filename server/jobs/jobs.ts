@@ -23,7 +23,6 @@ export type JobData = {
   /** Somebody has named a mailbox, and is to say that it is theirs. */
   'email-verification': { userId: string }
   /** Somebody is away for long, and there may be something to write to them about. */
-  'email-verification': quick,
   'email-digest': { userId: string }
 }
 

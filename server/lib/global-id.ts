@@ -6,6 +6,7 @@ export type GlobalId =
   | { type: 'User'; userId: string }
   | { type: 'Channel'; channelId: string }
   | { type: 'Message'; channelId: string; messageId: string }
+  | { type: 'Attachment'; userId: string; attachmentId: string }
   | { type: 'Device'; userId: string; deviceId: string }
   | { type: 'ScheduledMessage'; scheduledMessageId: string }
   | { type: 'Reminder'; reminderId: string }
@@ -27,6 +28,8 @@ export const reminderGlobalId = (id: string): string => `r${toBase36(id)}`
 export const messageGlobalId = (channelId: string, messageId: string): string =>
   `m${toBase36(channelId)}_${toBase36(messageId)}`
 
+export const attachmentGlobalId = (userId: string, attachmentId: string): string =>
+  `a${toBase36(userId)}_${toBase36(attachmentId)}`
 export const deviceGlobalId = (userId: string, deviceId: string): string => `d${toBase36(userId)}_${toBase36(deviceId)}`
 
 /** Reads an id; null where it is none that was ever given out. */
@@ -36,6 +39,7 @@ export function parseGlobalId(id: string): GlobalId | null {
   if (id.startsWith('m')) {
     return second === undefined ? null : { type: 'Message', channelId: first, messageId: second }
   }
+  if (id.startsWith('a')) return second === undefined ? null : { type: 'Attachment', userId: first, attachmentId: second }
   if (id.startsWith('d')) return second === undefined ? null : { type: 'Device', userId: first, deviceId: second }
   if (second !== undefined) return null
   if (id.startsWith('u')) return { type: 'User', userId: first }

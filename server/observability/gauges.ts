@@ -17,6 +17,8 @@ const described = {
   busShards: ['maru_bus_shards', 'Masters of the Redis Cluster that carries the bus; 1 for one Redis.'],
   busShardsUp: ['maru_bus_shards_up', 'Those of them by which news travels now.'],
   admissionWaiting: ['maru_admission_waiting', 'Reads of those who come back that wait for their turn.'],
+  jobsReady: ['maru_jobs_ready', 'Jobs that could be run now and wait for a worker, as this worker has counted last.'],
+  jobsLaidAside: ['maru_jobs_laid_aside', 'Jobs that were tried as often as they may, and wait for an operator.'],
   admissionRunning: ['maru_admission_running', 'Reads of those who come back that are under way.'],
 } as const satisfies Record<string, readonly [name: string, help: string]>
 

@@ -82,26 +82,25 @@ export function createApnsHost(options: {
       hear(link)
       start()
     })
-    session.on('goaway', () => retire(link))
+    // Node ends what is under way and closes; who waits in line goes elsewhere.
+    session.on('goaway', () => {
+      if (current === link) current = null
+      start()
+    })
     // A close follows.
     session.on('error', (error) => {
       link.failure = error
     })
     session.on('close', () => {
       clearTimeout(tooLate)
-      retire(link)
       links.delete(link)
-      if (link.isReady) return start()
+      const isReplaced = current !== null && current !== link
+      if (!isReplaced) current = null
+      if (link.isReady || isReplaced) return start()
       // Nobody is there: who waits in line would only find that out one after the other.
       for (const job of waiting.splice(0)) job.reject(link.failure ?? new Error('FAILED'))
     })
     return link
-  }
-
-  /** No new requests: it ends when the last that is under way does. */
-  function retire(link: Link): void {
-    if (current === link) current = null
-    if (!link.session.closed) link.session.close()
   }
 
   function hear(link: Link): void {
@@ -207,7 +206,7 @@ export function createApnsHost(options: {
     close() {
       isClosed = true
       clearInterval(pinging)
-      
+      for (const job of jobs) job.reject(new Error('CLOSED'))
       waiting.length = 0
       for (const link of links) link.session.destroy()
     },

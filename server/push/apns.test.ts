@@ -118,6 +118,7 @@ describe('APNs', () => {
   test.each([
     [410, 'Unregistered', 'dead'],
     [410, 'ExpiredToken', 'dead'],
+    [410, 'SomethingNew', 'dead'],
     [400, 'BadDeviceToken', 'dead'],
     [400, 'DeviceTokenNotForTopic', 'dead'],
     [400, 'TopicDisallowed', 'refused'],
@@ -170,6 +171,28 @@ describe('APNs', () => {
     for (const outcome of await Promise.all(sending)) expect(outcome).toMatchObject({ outcome: 'accepted' })
     expect(new Set(apple.log.map(({ token }) => token)).size).toBe(51)
     await expect.poll(() => apple.sessions()).toBe(1)
+  })
+
+  test('who waits in line does not wait for what is under way at a goodbye', async () => {
+    const sender = open({ timeoutMs: 3_000 })
+    await sender.send(target(), noticeOf())
+    apple.next('held', 'held', 'held', 'held', 'held')
+    const sending = Array.from({ length: 25 }, () => sender.send(target(), noticeOf()))
+    await expect.poll(() => apple.log.length).toBe(6)
+    apple.goAway()
+    const outcomes = (await Promise.all(sending)).map(({ outcome }) => outcome)
+    expect(outcomes).toEqual([...Array(5).fill('later'), ...Array(20).fill('accepted')])
+  })
+
+  test('what waits in line when a connection breaks takes the next one', async () => {
+    const sender = open()
+    await sender.send(target(), noticeOf())
+    apple.next('held', 'held', 'held', 'held', 'held')
+    const sending = Array.from({ length: 25 }, () => sender.send(target(), noticeOf()))
+    await expect.poll(() => apple.log.length).toBe(6)
+    apple.wire.cut()
+    const outcomes = (await Promise.all(sending)).map(({ outcome }) => outcome)
+    expect(outcomes).toEqual([...Array(5).fill('later'), ...Array(20).fill('accepted')])
   })
 
   test('what Apple has not looked at goes out again, a few times', async () => {

@@ -7,7 +7,7 @@ import { openDatabase, type Database } from '../../drizzle/connection.ts'
 import { migrate } from '../../drizzle/migrate.ts'
 import { unavailable } from '../../server/errors.ts'
 import { createOutbound, type Outbound } from '../../server/lib/outbound.ts'
-import { createEmptyDatabase } from '../../server/testing/test-app.ts'
+import { createTestDatabase } from '../../server/testing/test-app.ts'
 import { createMediaProcessor, type MediaProcessor } from '../media/media.ts'
 import { createFetchPreview } from './fetch-preview.ts'
 import { createHosts } from './hosts.ts'
@@ -22,7 +22,7 @@ const files = new Map<string, { body: Buffer; contentType: string }>()
 let fetchPreview: ReturnType<typeof createFetchPreview>
 
 beforeAll(async () => {
-  database = openDatabase({ url: await createEmptyDatabase(), poolSize: 4, unavailable })
+  database = openDatabase({ url: await createTestDatabase(), poolSize: 4, deadlineMs: 60_000, unavailable })
   await migrate(database)
   web = await startWebServer()
   outbound = createOutbound({ userAgent: 'MaruBot/1.0 (+https://maru.example)', allowed: web.hosts })

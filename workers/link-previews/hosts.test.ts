@@ -3,22 +3,22 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openDatabase, type Database } from '../../drizzle/connection.ts'
 import { migrate } from '../../drizzle/migrate.ts'
 import { unavailable } from '../../server/errors.ts'
-import { createEmptyDatabase } from '../../server/testing/test-app.ts'
+import { createTestDatabase } from '../../server/testing/test-app.ts'
 import { createHosts, Postponed } from './hosts.ts'
 import { createLinkCache, type Found, sweepLinkCache } from './link-cache.ts'
 
 let database: Database
 let other: Database
 beforeAll(async () => {
-  const url = await createEmptyDatabase()
-  database = openDatabase({ url, poolSize: 4, unavailable })
-  other = openDatabase({ url, poolSize: 4, unavailable })
+  const url = await createTestDatabase()
+  database = openDatabase({ url, poolSize: 4, deadlineMs: 60_000, unavailable })
+  other = openDatabase({ url, poolSize: 4, deadlineMs: 60_000, unavailable })
   await migrate(database)
 })
 afterAll(() => Promise.all([database.close(), other.close()]))
 
-const age = (table: string, column: string, by: string) =>
-  database.run(`update ${table} set ${column} = ${column} - $1::text::interval`, [by])
+/** Lets time pass, for everything that a table holds. */
+const expire = (table: string, column: string) => database.run(`update ${table} set ${column} = now() - interval '1 second'`, [])
 
 test('a host is asked by one worker at a time, with a pause after each', async () => {
   const workers = [createHosts({ database, pauseMs: 60 }), createHosts({ database: other, pauseMs: 60 })]
@@ -65,7 +65,7 @@ test('a visit that fails ends, too; one whose worker died ends by itself', async
   const dead = createHosts({ database, pauseMs: 20 })
   void dead.visit('six.example', () => new Promise<never>(() => undefined))
   await expect.poll(() => database.run(`select from link_hosts where host = 'six.example' and next_at > now()`, [])).toHaveLength(1)
-  await age('link_hosts', 'next_at', '30 seconds')
+  await expire('link_hosts', 'next_at')
   expect(await hosts.visit('six.example', async () => 'in')).toBe('in')
 })
 
@@ -74,7 +74,7 @@ test('who has lost its turn does not go on, and does not end that of another', a
   const { promise: taken, resolve: take } = Promise.withResolvers<void>()
   const { promise: ended, resolve: end } = Promise.withResolvers<void>()
   const slow = hosts.visit('seven.example', async (turn) => {
-    await age('link_hosts', 'next_at', '30 seconds')
+    await expire('link_hosts', 'next_at')
     void hosts.visit('seven.example', () => (take(), ended))
     await taken
     await turn.pause()
@@ -90,7 +90,7 @@ test('rules are kept beside the host, until they are too old', async () => {
   expect(await hosts.rulesOf('eight.example')).toBe(null)
   await hosts.visit('eight.example', () => hosts.keepRules('eight.example', 'Disallow: /', 60_000))
   expect(await hosts.rulesOf('eight.example')).toBe('Disallow: /')
-  await age('link_hosts', 'robots_expires_at', '2 minutes')
+  await expire('link_hosts', 'robots_expires_at')
   expect(await hosts.rulesOf('eight.example')).toBe(null)
 })
 
@@ -106,7 +106,7 @@ test('an address is looked up by one, and known to all afterwards, until that is
   expect(answers.filter((answer) => answer === 'busy')).toHaveLength(9)
   await caches[0]!.keep(page, found, 60_000)
   expect(await caches[1]!.ask(page)).toEqual(found)
-  await age('link_cache', 'expires_at', '2 minutes')
+  await expire('link_cache', 'expires_at')
   const again = await Promise.all(Array.from({ length: 10 }, (_, nth) => caches[nth % 2]!.ask(page)))
   expect(again.toSorted()).toEqual([...Array.from({ length: 9 }, () => 'busy'), 'yours'])
 })
@@ -117,7 +117,7 @@ test('who gives an address back leaves it to the next; so does who dies', async 
   await cache.release('https://example.com/b')
   expect(await cache.ask('https://example.com/b')).toBe('yours')
   expect(await cache.ask('https://example.com/b')).toBe('busy')
-  await age('link_cache', 'expires_at', '1 minute')
+  await expire('link_cache', 'expires_at')
   expect(await cache.ask('https://example.com/b')).toBe('yours')
   // Nothing that is known is given back.
   await cache.keep('https://example.com/b', found, 60_000)

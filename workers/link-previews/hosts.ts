@@ -54,27 +54,30 @@ export type HostsOptions = {
 
 /** Opens the queue at each host. A second is what polite robots leave between two requests, where nobody says more. */
 export function createHosts({ database, pauseMs = 1_000 }: HostsOptions): Hosts {
+  // In milliseconds, which a Date can hold: the moment is what a turn is known by.
+  const later = (ms: string) => `date_trunc('milliseconds', now() + ${ms} * interval '1 millisecond')`
+
   /** Takes a free host, until the moment that is returned; null where it is not free. The store's clock counts. */
-  async function take(host: string): Promise<string | null> {
-    const [taken] = await database.run<{ until: string }>(
-      `/* link host: take */ update link_hosts set next_at = now() + ${leaseMs} * interval '1 millisecond'
-       where host = $1 and next_at <= now() returning next_at::text as until`,
+  async function take(host: string): Promise<Date | null> {
+    const [taken] = await database.run<{ next_at: Date }>(
+      `/* link host: take */ update link_hosts set next_at = ${later(`${leaseMs}`)}
+       where host = $1 and next_at <= now() returning next_at`,
       [host],
     )
-    return taken?.until ?? null
+    return taken?.next_at ?? null
   }
 
   /** Keeps a host that was taken, or lets it go; `null` where the time was over and somebody else has it. */
-  async function keep(host: string, until: string, forMs: number): Promise<string | null> {
-    const [kept] = await database.run<{ until: string }>(
-      `/* link host: keep */ update link_hosts set next_at = now() + $3::int * interval '1 millisecond'
-       where host = $1 and next_at = $2::text::timestamptz returning next_at::text as until`,
+  async function keep(host: string, until: Date, forMs: number): Promise<Date | null> {
+    const [kept] = await database.run<{ next_at: Date }>(
+      `/* link host: keep */ update link_hosts set next_at = ${later('$3::int')}
+       where host = $1 and next_at = $2 returning next_at`,
       [host, until, Math.round(forMs)],
     )
-    return kept?.until ?? null
+    return kept?.next_at ?? null
   }
 
-  async function waitFor(host: string): Promise<string> {
+  async function waitFor(host: string): Promise<Date> {
     const start = performance.now()
     for (;;) {
       const until = await take(host)

@@ -1,5 +1,4 @@
-import type { Database, Transaction } from '../../drizzle/connection.ts'
-import type { JobAdder } from '../../server/jobs/jobs.ts'
+import type { Database } from '../../drizzle/connection.ts'
 
 /** When somebody is written to: after how long an absence, and how long after the last mail. Milliseconds. */
 export type AwayTimes = { awayMs: number; everyMs: number }
@@ -7,6 +6,9 @@ export type AwayTimes = { awayMs: number; everyMs: number }
 const hourMs = 60 * 60_000
 
 export const defaultAwayTimes: AwayTimes = { awayMs: 12 * hourMs, everyMs: 24 * hourMs }
+
+/** People write more than one line at a time. Milliseconds. */
+const gatherMs = 10 * 60_000
 
 /** Somebody who wants to be written to. */
 export type Addressee = {
@@ -56,22 +58,23 @@ export async function dueForDigest(
 }
 
 /**
- * Something has come for these users, none of whom is connected: whoever wants mail is looked at again when one is due,
- * which may be at once. At most one job waits for each. Whether there is anything to write about is seen then.
+ * Something has come for these users: when each of those who are away and want mail is to be looked at again, and written
+ * to if they have not come back by then. Never at once, so that what comes together is in one mail. `connectedOf` says
+ * which of them have a socket open.
  */
-export async function noteAway(
-  tx: Pick<Transaction, 'run' | 'afterCommit'>,
-  jobs: JobAdder,
+export async function digestTimes(
+  database: Pick<Database, 'run'>,
   userIds: readonly string[],
+  connectedOf: (userIds: readonly string[]) => Promise<ReadonlySet<string>>,
   times: AwayTimes = defaultAwayTimes,
-): Promise<void> {
-  const addressees = userIds.length === 0 ? [] : await addresseesOf(tx, userIds)
-  if (addressees.length === 0) return
-  await jobs.add(
-    tx,
-    addressees.map((addressee) => {
-      const { userId } = addressee
-      return { kind: 'email-digest' as const, data: { userId }, key: userId, startAfter: dueAt(addressee, times) }
-    }),
+): Promise<Map<string, Date>> {
+  const addressees = userIds.length === 0 ? [] : await addresseesOf(database, userIds)
+  if (addressees.length === 0) return new Map()
+  const connected = await connectedOf(addressees.map(({ userId }) => userId))
+  const soonest = Date.now() + gatherMs
+  return new Map(
+    addressees
+      .filter(({ userId }) => !connected.has(userId))
+      .map((addressee) => [addressee.userId, new Date(Math.max(soonest, dueAt(addressee, times).getTime()))]),
   )
 }

@@ -2,7 +2,7 @@ import type { Config } from '../../server/config.ts'
 import type { Core } from '../../server/core.ts'
 import { createMailer } from '../../server/lib/mail.ts'
 import type { Log } from '../../server/observability/log.ts'
-import { addresseesOf, defaultAwayTimes, dueAt, dueForDigest } from './away.ts'
+import { defaultAwayTimes, digestTimes } from './away.ts'
 import { createEmailDigestJob } from './email-digest.ts'
 import { createEmailVerificationJob } from './email-verification.ts'
 
@@ -12,9 +12,7 @@ type ToUser = (data: { userId: string }) => Promise<void>
 export type MailJobs = {
   digest: ToUser
   verification: ToUser
-  /** Who of these is to have a mail now. */
-  due: ((userIds: readonly string[]) => Promise<string[]>) | null
-  /** When each of these is to have a mail; who wants none is left out. */
+  /** When each of these is to have a mail; who wants none, or is there, is left out. */
   dueTimes: ((userIds: readonly string[]) => Promise<Map<string, Date>>) | null
   close(): void
 }
@@ -32,23 +30,21 @@ const nothing: ToUser = () => Promise.resolve()
 /** Makes the jobs that send mail. Nothing is connected before the first one. */
 export function createMail({ core, config, secret, log }: MailJobsOptions): MailJobs {
   const { mail, mailAwayHours } = config
-  if (mail === null) return { digest: nothing, verification: nothing, due: null, dueTimes: null, close() {} }
+  if (mail === null) return { digest: nothing, verification: nothing, dueTimes: null, close() {} }
   const { database, services, publicUrl } = core
   const times = { ...defaultAwayTimes, awayMs: mailAwayHours * 60 * 60_000 }
   const mailer = createMailer(mail)
   const common = { database, mailer, publicUrl, secret, log }
   return {
-    digest: createEmailDigestJob({
-      ...common,
-      ...times,
-      isConnected: async (userId) => (await services.presence.look([userId])).get(userId)!.status !== 'OFFLINE',
-    }),
+    digest: createEmailDigestJob({ ...common, ...times, isConnected: async (id) => (await connectedOf([id])).has(id) }),
     verification: createEmailVerificationJob(common),
-    due: (userIds) => dueForDigest(database, userIds, times),
-    dueTimes: async (userIds) => {
-      const addressees = await addresseesOf(database, userIds)
-      return new Map(addressees.map((addressee) => [addressee.userId, dueAt(addressee, times)]))
-    },
+    dueTimes: (userIds) => digestTimes(database, userIds, connectedOf, times),
     close: () => mailer.close(),
+  }
+
+  /** Those of these users who are there. Who hides is taken for away. */
+  async function connectedOf(userIds: readonly string[]): Promise<Set<string>> {
+    const seen = await services.presence.look(userIds)
+    return new Set(userIds.filter((userId) => seen.get(userId)!.status !== 'OFFLINE'))
   }
 }

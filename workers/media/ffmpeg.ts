@@ -97,7 +97,8 @@ export async function writePoster(
   const limits = ['-max_pixels', String(maxPixels), '-ss', String(seconds)]
   const output = ['-map', '0:V:0', '-frames:v', '1', '-vf', scale, '-pix_fmt', 'rgb24', '-map_metadata', '-1']
   const input = inputOf(source.path, source.format)
-  await runProgram(ffmpeg, [...general, ...limits, ...input, ...output, '-c:v', 'png', '-f', 'image2', '-update', '1', '-y', to])
+  const png = ['-c:v', 'png', '-f', 'image2', '-update', '1', '-y', to]
+  await runProgram(ffmpeg, [...general, ...limits, ...input, ...output, ...png])
 }
 
 /**
@@ -115,7 +116,8 @@ export async function copyWithoutMetadata(
   const writer = ['-f', writers[contentType] ?? readers[source.format]!]
   const front = source.format === 'mp4' ? ['-movflags', '+faststart', '-strict', '-2'] : []
   const bare = source.format === 'mp3' ? ['-id3v2_version', '0', '-write_id3v1', '0'] : []
-  await runProgram(ffmpeg, [...general, ...inputOf(source.path, source.format), ...tracks, ...plain, ...front, ...bare, ...writer, '-y', to])
+  const input = inputOf(source.path, source.format)
+  await runProgram(ffmpeg, [...general, ...input, ...tracks, ...plain, ...front, ...bare, ...writer, '-y', to])
 }
 
 const writers: Record<string, string> = {

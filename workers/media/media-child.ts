@@ -139,7 +139,7 @@ export async function startMediaChild(options: { folders: TempFolders; maxMemory
 }
 
 function launch(folder: string, maxMemoryBytes: number): ChildProcess {
-  const command = [process.execPath, `--max-old-space-size=${heapMegabytes}`, '--disable-warning=ExperimentalWarning', entry]
+  const command = [process.execPath, `--max-old-space-size=${heapMegabytes}`, entry]
   const limits = [Math.ceil((maxMemoryBytes + wallBytes) / 1024), processorSeconds].map(String)
   const [program, ...args] =
     process.platform === 'linux' ? ['/bin/sh', '-c', limited, 'media', ...limits, ...command] : command

@@ -13,7 +13,11 @@ import { testProcessor } from './testing/processors.ts'
 vi.setConfig({ testTimeout: 60_000 })
 
 const media = testProcessor({ heifConvert: null, ffmpeg: null })
-const files = createDiskFiles({ folder: join(media.folder, 'files'), baseUrl: () => 'http://localhost', secret: randomBytes(32) })
+const files = createDiskFiles({
+  folder: join(media.folder, 'files'),
+  baseUrl: () => 'http://localhost',
+  secret: randomBytes(32),
+})
 const lines: string[] = []
 const log = createLog({ level: 'debug', format: 'json' }, { write: (line) => void lines.push(line) })
 afterAll(async () => {

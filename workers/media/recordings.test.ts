@@ -111,6 +111,7 @@ test('without ffmpeg there is no picture of a film, and a phone’s place goes a
   ] as const) {
     const result = ready(await alone.read({ path: file(name) }, contentType))
     expect(result).toMatchObject({ contentType, width: null, height: null, placeholder: null, thumbnails: [] })
+    expect(result.durationMs! / 1_000).toBeCloseTo(3, 0)
     const shown = readFileSync(result.original!.path)
     expect(shown.length).toBe(readFileSync(file(name)).length)
     expect(shown.includes(place) || shown.includes(secret) || shown.includes('37.5519')).toBe(false)
@@ -119,6 +120,7 @@ test('without ffmpeg there is no picture of a film, and a phone’s place goes a
     expect(played(result.original!.path)).toBe(played(file(name)))
     expect(ready(await alone.read(shown, contentType)).original).toBe(null)
   }
+  expect(ready(await alone.read({ path: file('sound.webm') }, 'video/webm')).contentType).toBe('audio/webm')
   const song = ready(await alone.read({ path: file('sound.mp3') }, 'audio/mpeg'))
   expect(song).toMatchObject({ contentType: 'audio/mpeg', waveform: null, original: null })
   expect(song.durationMs! / 1_000).toBeCloseTo(3, 0)

@@ -89,10 +89,11 @@ async function readWaveform(ffmpeg: string, source: { path: string; format: Form
 /** Without ffmpeg: how long it is, and of the formats that are understood here, a version without metadata. */
 async function readAlone(work: FileWork, format: Format, sniffedType: string): Promise<Ready> {
   const { format: facts } = await parseFile(work.path, { duration: true, skipCovers: true })
-  const contentType = work.contentType.startsWith('audio/') ? asSound(sniffedType) : sniffedType
+  const contentType = facts.hasVideo ? sniffedType : asSound(sniffedType)
   const path = join(work.outDir, 'original')
   const isStripped = format === 'mp4' && (await strip(format, work.path, path))
-  const seconds = facts.duration ?? Number.NaN
+  // Of QuickTime each track says how long it is.
+  const seconds = facts.duration ?? Math.max(...facts.trackInfo.map(({ duration }) => duration ?? 0))
   return {
     kind: 'ready',
     contentType,

@@ -1,0 +1,87 @@
+import { and, eq } from 'drizzle-orm'
+import { attachments } from '../../drizzle/tables/index.ts'
+import { readMessage } from '../message-store/pages.ts'
+import { createAttachmentClaims } from './attachments-claims.ts'
+import type { AttachmentFailure, AttachmentRow, Thumbnail } from './attachments-rows.ts'
+import type { Deps } from './deps.ts'
+
+/** What was made of a picture, a video or a sound: `key` is what is served from now on. */
+export type Finished = {
+  key: string
+  contentType: string
+  byteSize: number
+  width: number | null
+  height: number | null
+  placeholder: string | null
+  durationMs: number | null
+  waveform: string | null
+  thumbnails: readonly Thumbnail[]
+}
+
+/**
+ * The part of attachments that the media job sees. It runs at least once, so each of these may be called again; the
+ * message is told after what it shows has been written, and a job that was cut off in between tells it when it runs again.
+ */
+export function createAttachmentMedia(deps: Deps) {
+  const { database, store, announce } = deps
+  const { messageOf } = createAttachmentClaims(deps)
+
+  /**
+   * Tells the message that has the attachment, if there is one. One that is being sent at this moment is not there yet,
+   * and will be told of with what has been written before.
+   */
+  async function tell(row: AttachmentRow): Promise<void> {
+    const message = await messageOf(row)
+    if (message === null) return
+    const done = await store.change(message.channelId, async (channel) => {
+      const now = await readMessage(channel.tx, { channelId: message.channelId, messageId: message.id })
+      if (now === null || now.deletedAt !== null || now.seq < channel.row.firstSeq) return
+      await channel.touchMessage(message.id, 'ENRICHED', {})
+    })
+    if (done !== null) announce.channel(done.changes)
+  }
+
+  const one = (userId: string, id: string) => and(eq(attachments.userId, userId), eq(attachments.id, id))
+
+  async function write(userId: string, id: string, set: Partial<AttachmentRow>): Promise<boolean> {
+    const [row] = await database.orm
+      .update(attachments)
+      .set(set)
+      .where(and(one(userId, id), eq(attachments.status, 'PROCESSING')))
+      .returning()
+    if (row !== undefined) await tell(row)
+    return row !== undefined
+  }
+
+  return {
+    /** What is to be processed; null where nothing is: it is done, or gone. */
+    async begin(
+      userId: string,
+      id: string,
+    ): Promise<Pick<AttachmentRow, 'contentType' | 'byteSize' | 'filename'> & { key: string } | null> {
+      const [row] = await database.orm.select().from(attachments).where(one(userId, id))
+      if (row === undefined) return null
+      const { status, key, contentType, byteSize, filename } = row
+      if (status === 'PROCESSING' && key !== null) return { key, contentType, byteSize, filename }
+      // The job before may have ended before it could tell.
+      await tell(row)
+      return null
+    },
+
+    /** Writes what was made of an upload, and tells its message. False where the attachment is gone, or was done before. */
+    async finish(userId: string, id: string, made: Finished): Promise<boolean> {
+      const { thumbnails, ...rest } = made
+      if (await write(userId, id, { ...rest, status: 'READY', thumbnails: JSON.stringify(thumbnails) })) return true
+      const [row] = await database.orm.select().from(attachments).where(one(userId, id))
+      // Two runs of the job have made the same.
+      return row?.status === 'READY' && row.key === made.key
+    },
+
+    /** Notes why nothing can be made of an upload, and tells its message. */
+    async fail(userId: string, id: string, failure: AttachmentFailure): Promise<void> {
+      const [row] = await database.orm.select({ key: attachments.key }).from(attachments).where(one(userId, id))
+      const hasFailed = await write(userId, id, { status: 'FAILED', failure, key: null })
+      if (hasFailed && row?.key != null) await deps.files.remove([row.key])
+    },
+  }
+}
