@@ -159,6 +159,20 @@ test('a replica that ends says that its sockets are gone', async () => {
   heard.stop()
 })
 
+test('what is about to run out runs out, though a socket closes', async () => {
+  const replica = await app.addReplica()
+  const { activeChannels } = replica.app.services
+  const viewer = { userId: userIdOf(bob), sessionId: sessionOf(bob.tokens.refreshToken), expiresAt: null }
+  await show(bob, channelId)
+  await expireIn(60, bob)
+  activeChannels.opened(viewer)
+  await expect.poll(() => holds(bob)).toBeGreaterThan(100)
+  await expireIn(5, bob)
+  activeChannels.closed(viewer)
+  await replica.stop()
+  expect(await holds(bob)).toBeLessThanOrEqual(5)
+})
+
 test('what ran out long ago is not revived by a socket', async () => {
   for (const person of [alice, bob]) await show(person, channelId)
   await expireIn(-400, alice)

@@ -23,10 +23,8 @@ beforeEach(async () => {
 const text = Buffer.from('회의록\n1. 차\n')
 const seen = async (person: Person, id: string) => (await person.client.request(AttachmentDocument, { id })).node as any
 const rowOf = async (id: string) => (await app.app.services.attachments.findMany([keyOf(id)]))[0]
-const jobsOf = async (kind: string) => {
-  const rows = await app.app.database.run<{ data: any }>(`select data from pgboss.job where name = $1`, [kind]).catch(() => [])
-  return rows.map(({ data }) => data)
-}
+const waiting = async (wanted: string) =>
+  (await app.app.jobs.operator.counts()).find(({ kind }) => kind === wanted)?.ready ?? 0
 
 describe('uploading', () => {
   test('a file is put where it was signed for, completed, and fetched by its name', async () => {
@@ -167,12 +165,13 @@ describe('pictures', () => {
   })
 
   test('a job is written with the status', async () => {
-    const before = (await jobsOf('media')).length
-    const picture = await upload(alice, png, 'image/png')
-    const jobs = await app.app.jobs.operator.counts()
-    expect(before).toBeGreaterThanOrEqual(0)
-    expect(jobs.find(({ kind }) => kind === 'media')!.ready).toBeGreaterThan(0)
-    expect(picture.status).toBe('PROCESSING')
+    await upload(alice, png, 'image/png')
+    const before = await waiting('media')
+    const target = await begin(alice, png, 'image/png')
+    await put(target, png)
+    expect(await waiting('media')).toBe(before)
+    await Promise.all([1, 2, 3].map(() => complete(alice, target.attachment.id)))
+    expect(await waiting('media')).toBe(before + 1)
   })
 })
 

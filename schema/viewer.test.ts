@@ -121,9 +121,11 @@ async function listen(text: string, variableValues: Record<string, unknown> = {}
 const user = 'id username displayName avatarUrl bot createdAt presence { status statusText lastActiveAt }'
 const page = 'pageInfo { hasNextPage hasPreviousPage startCursor endCursor }'
 const member = `user { ${user} } role joinedAt lastReadSeq notificationLevel mutedUntil`
+const attachment = `id filename contentType byteSize status failure url urlExpiresAt width height placeholder durationMs
+  waveform thumbnails { url width height contentType }`
 const message = `id kind channel { id } seq version author { id } content createdAt editedAt deletedAt
   replyTo { id } replyCount replies { edges { cursor node { id } } ${page} } viewerThread { lastReadSeq unreadCount }
-  mentions { id } reactions { emoji count userIds viewerHasReacted } pinnedAt`
+  mentions { id } reactions { emoji count userIds viewerHasReacted } pinnedAt attachments { ${attachment} }`
 const channel = `id kind name topic createdAt directPeer { id } cursor firstSeq lastSeq lastMessage { id } memberCount
   members { edges { cursor node { ${member} } } ${page} totalCount }
   messages { edges { cursor node { ${message} } } ${page} } pinnedMessages { edges { cursor node { id } } }
@@ -144,6 +146,23 @@ async function readEverything(groupId: string, directId: string) {
     }`,
     { id: groupId, ids: [directId, bob.id] },
   )
+}
+
+/** A message of hers with a picture, in every field of it. */
+async function sendPicture(channelId: string) {
+  const input = { filename: 'a.png', contentType: 'image/png', byteSize: png.length }
+  const answer = await run(
+    `mutation Upload($input: CreateUploadInput!) { createUpload(input: $input) {
+      attachment { ${attachment} } method url headers { name value } expiresAt
+    } }`,
+    { input },
+  )
+  const target = answer!.createUpload as CreateUploadMutation['createUpload']
+  await put(target, png)
+  const { id } = target.attachment
+  await run('mutation Complete($id: ID!) { completeUpload(attachmentId: $id) { id } }', { id })
+  await finishPicture(app, id)
+  await say(alice, channelId, '', { attachmentIds: [id] })
 }
 
 /** A reminder of hers whose time has come. */
@@ -220,6 +239,7 @@ test('every field that looks at the viewer says so, and no other', async () => {
   await alice.client.request(ScheduleMessageDocument, {
     input: { channelId: groupId, content: 'later', sendAt: new Date(Date.now() + 3_600_000).toISOString() },
   })
+  await sendPicture(groupId)
   await remindAlice(root.id)
   await readEverything(groupId, directId)
   await hearEverything(groupId)

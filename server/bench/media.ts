@@ -21,8 +21,8 @@ const base = 'sharp in this process, each from the upload'
 
 /**
  * Pictures a second, from the file to eight thumbnails, a ThumbHash and a version without metadata, through one child
- * and two, beside what is often written first: sharp in the process, told eight times to make a thumbnail of the upload,
- * with neither ThumbHash nor version. Then the most memory that all children held together.
+ * and two, beside what is often written first: sharp in the process, told eight times to make a thumbnail of the
+ * upload, with neither ThumbHash nor version. Then the most memory that all children held together.
  */
 export async function benchMedia(options: BenchOptions): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'maru-bench-media-'))

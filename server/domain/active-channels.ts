@@ -57,8 +57,11 @@ export function createActiveChannelsService({ database }: Pick<Deps, 'database'>
   const renewal = setInterval(() => void renew([...sockets.keys()]), renewMs)
   renewal.unref()
 
-  /** Makes these sign-ins' channels hold for so long from now on. With the store away they run out by themselves. */
-  async function hold(keys: readonly string[], seconds: number): Promise<void> {
+  /**
+   * Makes these sign-ins' channels hold for so long from now on, in seconds, where they hold for longer than `least` as
+   * it is. With the store away they run out by themselves.
+   */
+  async function hold(keys: readonly string[], seconds: number, least: number): Promise<void> {
     for (let from = 0; from < keys.length; from += maxAtOnce) {
       const some = keys.slice(from, from + maxAtOnce).map((key) => key.split(' '))
       // Each sign-in has a random id, so that two lists name the same rows as a list of pairs.
@@ -67,14 +70,14 @@ export function createActiveChannelsService({ database }: Pick<Deps, 'database'>
         .run(
           `/* active channels */ update active_channels set until = now() + interval '${seconds} seconds'
            where user_id = any ($1::bigint[]) and session_id = any ($2::bigint[])
-             and until > now() - interval '${revivedSeconds} seconds'`,
+             and until > now() + interval '${least} seconds'`,
           lists,
         )
         .catch(() => {})
     }
   }
 
-  const renew = (keys: readonly string[]) => hold(keys, holdsSeconds)
+  const renew = (keys: readonly string[]) => hold(keys, holdsSeconds, -revivedSeconds)
 
   function gather() {
     if (isClosed) return
@@ -86,7 +89,7 @@ export function createActiveChannelsService({ database }: Pick<Deps, 'database'>
     const [come, gone] = [[...opened], [...closed]]
     opened.clear()
     closed.clear()
-    await Promise.all([renew(come), hold(gone, graceSeconds)])
+    await Promise.all([renew(come), hold(gone, graceSeconds, graceSeconds)])
   }
 
   /** Nobody leaves a screen while typing on it. Who may no longer write there is not shown as typing anyway. */

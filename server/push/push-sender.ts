@@ -95,7 +95,7 @@ export type FcmOptions = {
 /** VAPID keys in base64url, and who stands behind them: `mailto:` or `https:`. */
 export type WebPushOptions = { publicKey: string; privateKey: string; subject: string }
 
-/** Where notices are posted, and what they are signed with: `whsec_` and base64, as Standard Webhooks has it. */
+/** Where notices are posted, and what they are signed with: `whsec_` and base64, as Standard Webhooks has it, or a text. */
 export type WebhookOptions = { url: string; secret: string }
 
 export type PushOptions = {

@@ -18,7 +18,6 @@ import { ensureBuckets } from '../message-store/partitions.ts'
 import { createLog, type Log } from '../observability/log.ts'
 import { createMetrics, type Metrics } from '../observability/metrics.ts'
 import { measureStatements } from '../observability/statements.ts'
-import { startWorkers } from '../../workers/workers.ts'
 
 /** Somebody in a test, signed in. */
 export type Person = {
@@ -122,6 +121,8 @@ async function startReplica(databaseUrl: string, env: Record<string, string>): P
       return client
     },
     async startWorkers(trusted = []) {
+      // Most tests need none, and no picture library with them.
+      const { startWorkers } = await import('../../workers/workers.ts')
       const workers = await startWorkers({ core: app, maintenance: database, config, log, metrics, trusted })
       stopWorkers = workers.stop
     },

@@ -1,6 +1,8 @@
 import { fileTypeFromBuffer } from 'file-type'
 
-/** What can be made something of. Types that differ only in their name, or in which tracks they hold, are one format. */
+/**
+ * What can be made something of. Types that differ only in their name, or in which tracks they hold, are one format.
+ */
 export type Format =
   | 'jpeg'
   | 'png'

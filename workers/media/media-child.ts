@@ -41,8 +41,8 @@ const entry = fileURLToPath(new URL('child.ts', import.meta.url))
 const limited = 'ulimit -d "$1" 2>/dev/null; ulimit -t "$2" 2>/dev/null; ulimit -c 0 2>/dev/null; shift 2; exec "$@"'
 
 /**
- * Starts a child in a process group of its own, without any of this process's settings in its environment. Resolves once
- * it is ready; rejects where it cannot start. What it writes beside its work goes into a folder that ends with it.
+ * Starts a child in a process group of its own, without any of this process's settings in its environment. Resolves
+ * once it is ready; rejects where it cannot start. What it writes beside its work goes into a folder that ends with it.
  */
 export async function startMediaChild(options: { folders: TempFolders; maxMemoryBytes: number }): Promise<MediaChild> {
   const folder = await options.folders.make()

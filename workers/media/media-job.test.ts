@@ -62,7 +62,7 @@ async function upload(bytes: Buffer, contentType: string) {
 const temporary = () => readdirSync(join(media.folder, 'jobs'))
 const bytesAt = async (key: string) => buffer(await files.read(key))
 
-test('thumbnails are beside the upload, and what is served in its place knows nothing of where it was taken', async () => {
+test('thumbnails are beside the upload, and what takes its place does not know where it was taken', async () => {
   const { key, state, run } = await upload(await phonePicture(600, 800, (picture) => picture.jpeg()), 'image/jpeg')
   await run()
   const { thumbnails, ...facts } = state.finished!
@@ -120,7 +120,8 @@ test('two that do the same job at the same time', async () => {
   await Promise.allSettled([run(), run()])
   await run()
   const { key, thumbnails } = state.finished!
-  for (const made of [key, ...thumbnails.map((thumbnail) => thumbnail.key)]) expect(await files.head(made)).not.toBe(null)
+  const made = [key, ...thumbnails.map((thumbnail) => thumbnail.key)]
+  for (const one of made) expect(await files.head(one)).not.toBe(null)
 })
 
 test('of an attachment that has gone meanwhile nothing is left', async () => {

@@ -32,6 +32,8 @@ export type MediaAttachments = {
 
 export type MediaUpload = { key: string; contentType: string; byteSize: number; filename: string }
 
+type Ready = Extract<MediaResult, { kind: 'ready' }>
+
 export type MediaJob = (data: { userId: string; attachmentId: string }) => Promise<void>
 
 /**
@@ -50,10 +52,10 @@ export function createMediaJob(options: {
   const { attachments, files, processor, log } = options
   const folders = createTempFolders(options.tempDir)
   if (processor.programs.ffmpeg === null) {
-    log.warn('There is no ffmpeg on the PATH: videos get no poster, sounds no waveform, and WebM, Ogg and MP3 keep their tags.')
+    log.warn('There is no ffmpeg: videos get no poster, sounds no waveform, and WebM, Ogg, MP3, WAV and FLAC keep their tags.')
   }
   if (processor.programs.heifConvert === null) {
-    log.info('There is no heif-convert on the PATH: pictures in HEIC are refused.')
+    log.info('There is no heif-convert: pictures in HEIC are refused.')
   }
 
   return async ({ userId, attachmentId }) => {
@@ -80,7 +82,7 @@ export function createMediaJob(options: {
     })
   }
 
-  async function store(key: string, upload: string, result: Extract<MediaResult, { kind: 'ready' }>): Promise<FinishedMedia> {
+  async function store(key: string, upload: string, result: Ready): Promise<FinishedMedia> {
     const { kind: _kind, original, thumbnails: made, ...facts } = result
     const thumbnails: FinishedMedia['thumbnails'] = []
     for (const { path, ...thumbnail } of made) {

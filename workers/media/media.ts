@@ -44,8 +44,8 @@ export type MediaProcessor = {
    */
   process(input: { path: string; contentType: string; outDir: string }): Promise<MediaResult>
   /**
-   * A small picture of somebody else's (link previews): fits into width × height, upright, metadata stripped; null where
-   * it cannot be read. Throws as `process` does.
+   * A small picture of somebody else's (link previews): fits into width × height, upright, metadata stripped; null
+   * where it cannot be read. Throws as `process` does.
    */
   makePicture(input: Uint8Array, size: { width: number; height: number }): Promise<SmallPicture | null>
   /** The programs that help where they are installed; null where they are not. */

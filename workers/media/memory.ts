@@ -12,7 +12,8 @@ export function residentBytes(pid: number): number {
 const own = (pid: number) => Number(/^VmRSS:\s+(\d+) kB$/m.exec(read(`/proc/${pid}/status`))?.[1] ?? 0) * 1024
 
 /** The processes that a process has started and that still are. Node starts programs from its main thread. */
-export const processesOf = (pid: number) => read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
+export const processesOf = (pid: number): number[] =>
+  read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number)
 
 function read(path: string): string {
   try {

@@ -29,7 +29,9 @@ const recodings: Partial<Record<Format, (picture: Sharp) => Sharp>> = {
   avif: (picture) => picture.avif({ quality: 80, effort: 2 }),
 }
 
-/** Readers other than these do not exist for us, whatever a file looks like: no SVG, no TIFF, no libvips' own format. */
+/**
+ * Readers other than these do not exist for us, whatever a file looks like: no SVG, no TIFF, no libvips' own format.
+ */
 const loaders = ['Jpeg', 'Png', 'Webp', 'Nsgif', 'Heif'].map((name) => `VipsForeignLoad${name}`)
 
 /** One thread, nothing kept from one picture to the next, and no readers but those of the formats that are taken. */
@@ -42,8 +44,8 @@ export function prepareSharp(): void {
 }
 
 /**
- * `error` takes what decoders can mend (a superfluous byte, a wrong checksum of a text) and refuses what ends before its
- * last row: a picture that is half grey is BROKEN. Frames after the first are not decoded.
+ * `error` takes what decoders can mend (a superfluous byte, a wrong checksum of a text) and refuses what ends before
+ * its last row: a picture that is half grey is BROKEN. Frames after the first are not decoded.
  */
 const openPicture = (input: SharpInput, maxPixels: number): Sharp =>
   sharp(input, { failOn: 'error', limitInputPixels: maxPixels, pages: 1 })
@@ -106,17 +108,19 @@ type Decoded = { width: number; height: number; open(): Sharp }
 
 /** The pixels, 8 bits each, in sRGB. */
 async function decode(picture: Sharp): Promise<Decoded> {
-  const { data, info } = await picture.toColourspace('srgb').raw({ depth: 'uchar' }).toBuffer({ resolveWithObject: true })
+  const pixels = picture.toColourspace('srgb').raw({ depth: 'uchar' })
+  const { data, info } = await pixels.toBuffer({ resolveWithObject: true })
   const { width, height, channels } = info
   return { width, height, open: () => sharp(data, { raw: { width, height, channels } }) }
 }
 
 async function write(picture: Sharp, name: string): Promise<MediaFile[]> {
   const small = await decode(picture)
+  // What is see-through lies on white, as most people's screens are.
+  const onWhite = small.open().flatten({ background: '#fff' })
   const files = [
     { path: `${name}.webp`, contentType: 'image/webp', data: await small.open().webp(webp).toBuffer() },
-    // What is see-through lies on white, as most people's screens are.
-    { path: `${name}.jpg`, contentType: 'image/jpeg', data: await small.open().flatten({ background: '#fff' }).jpeg(jpeg).toBuffer() },
+    { path: `${name}.jpg`, contentType: 'image/jpeg', data: await onWhite.jpeg(jpeg).toBuffer() },
   ]
   for (const { path, data } of files) await writeFile(path, data)
   return files.map(({ path, contentType }) => ({ path, contentType, width: small.width, height: small.height }))

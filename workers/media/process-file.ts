@@ -22,7 +22,8 @@ export async function processFile(work: FileWork): Promise<MediaResult> {
     if (declared === null) throw new Unfit('UNSUPPORTED', `no reader for ${work.contentType}`)
     const { size } = await stat(work.path)
     const sniffed = await sniff(await head(work.path))
-    if (sniffed?.format !== declared) throw new Unfit('DISGUISED', `not ${declared}, but ${sniffed?.format ?? 'unknown'}`)
+    if (sniffed === null) throw new Unfit('DISGUISED', `no ${declared}, nor anything known`)
+    if (sniffed.format !== declared) throw new Unfit('DISGUISED', `${sniffed.format} as ${declared}`)
     const { format, contentType } = sniffed
     const isPicture = pictures.has(format)
     if ((isPicture || format === 'heic') && size > maxPictureBytes) throw new Unfit('TOO_LARGE', `${size} bytes`)

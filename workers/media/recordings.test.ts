@@ -17,7 +17,8 @@ const alone = testProcessor({ ffmpeg: null, heifConvert: null })
 afterAll(() => Promise.all([media.end(), alone.end()]))
 
 const place = '+37.5519+126.9918/'
-const tags = ['-metadata', `title=${secret}`, '-metadata', `location=${place}`, '-metadata', `com.apple.quicktime.location.ISO6709=${place}`]
+const told = [`title=${secret}`, `location=${place}`, `com.apple.quicktime.location.ISO6709=${place}`]
+const tags = told.flatMap((tag) => ['-metadata', tag])
 
 const run = (...args: string[]) => execFileSync(ffmpeg, ['-v', 'error', '-y', ...args])
 const file = (name: string) => join(media.folder, name)
@@ -36,10 +37,12 @@ beforeAll(async () => {
   run('-i', file('flat.mp4'), '-c:v', 'libvpx', '-b:v', '500k', '-c:a', 'libvorbis', ...tags, file('film.webm'))
   // Quiet for two seconds, then loud for one.
   const swell = ['-f', 'lavfi', '-i', "sine=frequency=440:duration=3,volume='if(lt(t,2),0.1,1)':eval=frame", ...tags]
-  for (const name of ['sound.mp3', 'sound.m4a', 'sound.ogg', 'sound.wav', 'sound.flac', 'sound.webm']) run(...swell, file(name))
+  for (const kind of ['mp3', 'm4a', 'ogg', 'wav', 'flac', 'webm']) run(...swell, file(`sound.${kind}`))
 })
 
-/** A film with the matrix that turns it to the right, as ISO/IEC 14496-12 has it in 8.3.2: in the first track's head. */
+/**
+ * A film with the matrix that turns it to the right, as ISO/IEC 14496-12 has it in 8.3.2: in the first track's head.
+ */
 function turnedRight(film: Buffer, height: number): Buffer {
   const matrix = film.indexOf('tkhd') + 44
   const turn = [0, 1 << 16, 0, -1 << 16, 0, 0, height << 16, 0, 1 << 30]
@@ -99,7 +102,8 @@ test.each([
 })
 
 test('a recording that a browser has not finished has a length all the same', async () => {
-  const live = execFileSync(ffmpeg, ['-v', 'error', '-i', file('sound.webm'), '-c', 'copy', '-f', 'webm', '-live', '1', 'pipe:1'])
+  const asItComes = ['-c', 'copy', '-f', 'webm', '-live', '1', 'pipe:1']
+  const live = execFileSync(ffmpeg, ['-v', 'error', '-i', file('sound.webm'), ...asItComes])
   const result = ready(await media.read(live, 'audio/webm'))
   expect(result.durationMs! / 1_000).toBeCloseTo(3, 0)
 })
@@ -116,7 +120,7 @@ test('without ffmpeg there is no picture of a film, and a phone’s place goes a
     expect(shown.length).toBe(readFileSync(file(name)).length)
     expect(shown.includes(place) || shown.includes(secret) || shown.includes('37.5519')).toBe(false)
     // Nothing that is played has moved.
-    const played = (path: string) => execFileSync(ffmpeg, ['-v', 'error', '-i', path, '-f', 'md5', '-'], { encoding: 'utf8' })
+    const played = (path: string) => String(execFileSync(ffmpeg, ['-v', 'error', '-i', path, '-f', 'md5', '-']))
     expect(played(result.original!.path)).toBe(played(file(name)))
     expect(ready(await alone.read(shown, contentType)).original).toBe(null)
   }

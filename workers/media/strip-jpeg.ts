@@ -17,8 +17,8 @@ const isOfDecoder = (marker: number) => (marker >= 0xc0 && marker <= 0xcf) || (m
 /**
  * The JPEG as it is, less what does not show: APPn segments but JFIF's density, colour profile, Adobe's transform and
  * the orientation; comments; whatever follows the end, such as further pictures, depth, or the video of a "motion
- * photo". Throws where its segments do not follow on each other. A JPEG whose pixels are known to be upright goes without
- * an orientation, whatever it says.
+ * photo". Throws where its segments do not follow on each other. A JPEG whose pixels are known to be upright goes
+ * without an orientation, whatever it says.
  */
 export function withoutJpegMetadata(bytes: Buffer, { isUpright = false } = {}): Buffer {
   const kept: Buffer[] = [bytes.subarray(0, 2)]

@@ -5,10 +5,13 @@ import { exifOf, orientationOf } from './orientation.ts'
 
 const signatureBytes = 8
 
-/** Pixels, colours, transparency, density and animation. Text, times, hints and whatever applications add are not here. */
+/**
+ * Pixels, colours, transparency, density and animation. Text, times, hints and whatever applications add are not here.
+ */
 const shown = new Set([
-  'IHDR', 'PLTE', 'IDAT', 'IEND', 'tRNS', 'cHRM', 'gAMA', 'iCCP', 'sBIT', 'sRGB', 'cICP', 'mDCV', 'cLLI', 'bKGD', 'pHYs',
-  'acTL', 'fcTL', 'fdAT',
+  ...['IHDR', 'PLTE', 'IDAT', 'IEND', 'tRNS', 'bKGD', 'pHYs'],
+  ...['cHRM', 'gAMA', 'iCCP', 'sBIT', 'sRGB', 'cICP', 'mDCV', 'cLLI'],
+  ...['acTL', 'fcTL', 'fdAT'],
 ])
 
 /** The PNG as it is, less chunks that do not show; of EXIF the orientation stays. Throws where it does not end. */

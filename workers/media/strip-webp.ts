@@ -8,7 +8,9 @@ const frameHeaderBytes = 16
 const exifFlag = 0x08
 const xmpFlag = 0x04
 
-/** The WebP as it is, less EXIF but for the orientation, XMP and unknown chunks. Throws where chunks overrun the end. */
+/**
+ * The WebP as it is, less EXIF but for the orientation, XMP and unknown chunks. Throws where chunks overrun the end.
+ */
 export function withoutWebpMetadata(bytes: Buffer): Buffer {
   const size = bytes.readUInt32LE(4)
   const end = 8 + size
@@ -48,7 +50,8 @@ function* chunksOf(bytes: Buffer): Generator<{ type: string; chunk: Buffer; data
     const end = at + 8 + length
     if (end > bytes.length) throw new Error('a WebP chunk beyond the end')
     const padded = end + (length % 2)
-    yield { type: bytes.toString('latin1', at, at + 4), chunk: bytes.subarray(at, padded), data: bytes.subarray(at + 8, end) }
+    const type = bytes.toString('latin1', at, at + 4)
+    yield { type, chunk: bytes.subarray(at, padded), data: bytes.subarray(at + 8, end) }
     at = padded
   }
 }

@@ -6,7 +6,9 @@ import { withoutJpegMetadata } from './strip-jpeg.ts'
 import { withoutPngMetadata } from './strip-png.ts'
 import { withoutWebpMetadata } from './strip-webp.ts'
 
-/** Each takes a file's bytes to those of the same picture without metadata, and throws where they are not well formed. */
+/**
+ * Each takes a file's bytes to those of the same picture without metadata, and throws where they are not well formed.
+ */
 const rewriters: Partial<Record<Format, (bytes: Buffer) => Buffer>> = {
   jpeg: (bytes) => withoutJpegMetadata(bytes),
   png: withoutPngMetadata,
@@ -20,8 +22,8 @@ export const canStrip = (format: Format): boolean => format in rewriters || form
 /**
  * Writes the file at `from` without its metadata to `to`, not one pixel changed, and tells whether there was any: where
  * there was none, nothing is written. What is kept is what is known to be needed to show it: pixels, colours, which way
- * is up, frames and their timing. All else goes, whatever it is called, and what follows the end. Rejects where the file
- * is not well formed.
+ * is up, frames and their timing. All else goes, whatever it is called, and what follows the end. Rejects where the
+ * file is not well formed.
  */
 export async function strip(format: Format, from: string, to: string): Promise<boolean> {
   const rewrite = rewriters[format]

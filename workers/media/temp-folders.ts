@@ -6,7 +6,9 @@ import { join } from 'node:path'
 const prefix = 'maru-media-'
 /** This run of the process: in a container every run has the same pid. */
 const run = randomUUID().slice(0, 8)
-/** Of another machine, or container, that shares the folder nobody here knows who still lives; no file takes so long. */
+/**
+ * Of another machine, or container, that shares the folder nobody here knows who still lives; no file takes so long.
+ */
 const strangersMs = 24 * 60 * 60_000
 
 const host = hostname().replaceAll(/[^\w.]/g, '_')

@@ -12,13 +12,16 @@ const exif = {
   IFD3: { GPSLatitudeRef: 'N', GPSLatitude: '37/1 33/1 7/1', GPSLongitudeRef: 'E', GPSLongitude: '126/1 58/1 0/1' },
 }
 
-const xmp = `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
+const xmp = `<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF
+  xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description
   xmlns:dc="http://purl.org/dc/elements/1.1/" dc:source="${secret}"/></rdf:RDF></x:xmpmeta>`
 
 /** Upright, a picture has red along its top, and blue at the left below. */
 export function drawing(width: number, height: number) {
-  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}"><rect width="100%" height="100%"
-    fill="#fff"/><rect width="100%" height="25%" fill="#f00"/><rect y="25%" width="25%" height="75%" fill="#00f"/></svg>`
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}">
+    <rect width="100%" height="100%" fill="#fff"/>
+    <rect width="100%" height="25%" fill="#f00"/>
+    <rect y="25%" width="25%" height="75%" fill="#00f"/></svg>`
   return sharp(Buffer.from(svg), { limitInputPixels: false })
 }
 
@@ -62,7 +65,9 @@ export function bomb(width: number, height: number): Buffer {
   header.set([8, 0, 0, 0, 0], 8)
   const rows = Buffer.alloc((width + 1) * height)
   const signature = Buffer.from('\x89PNG\r\n\x1a\n', 'latin1')
-  return Buffer.concat([signature, chunk('IHDR', header), chunk('IDAT', deflateSync(rows, { level: 1 })), chunk('IEND', Buffer.alloc(0))])
+  const pixels = deflateSync(rows, { level: 1 })
+  const chunks = [chunk('IHDR', header), chunk('IDAT', pixels), chunk('IEND', Buffer.alloc(0))]
+  return Buffer.concat([signature, ...chunks])
 }
 
 /** A chunk of a PNG. */
@@ -80,7 +85,8 @@ export async function animation(width: number, height: number): Promise<Buffer> 
   const frames = ['#f00', '#0f0', '#00f'].map((background) =>
     sharp({ create: { width, height, channels: 3, background } }).png().toBuffer(),
   )
-  return sharp(await Promise.all(frames), { join: { animated: true } }).gif({ delay: [100, 200, 300], loop: 0 }).toBuffer()
+  const film = sharp(await Promise.all(frames), { join: { animated: true } })
+  return film.gif({ delay: [100, 200, 300], loop: 0 }).toBuffer()
 }
 
 function littleEndian(numbers: number[]): Buffer {
