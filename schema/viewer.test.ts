@@ -13,6 +13,7 @@ import {
   AddContactDocument,
   AddReactionDocument,
   CreateReminderDocument,
+  type CreateUploadMutation,
   MarkReadDocument,
   PinMessageDocument,
   RegisterDeviceDocument,
@@ -27,6 +28,7 @@ import { createBudget } from './budget.ts'
 import { schema } from './index.ts'
 import { createLoaders, createViewerLoaders } from './loaders.ts'
 import { newChannel, say } from './testing/operations.ts'
+import { finishPicture, png, put } from './testing/uploads.ts'
 
 /**
  * Events are answered once for all who get the same answer, so that a field which looks at the viewer without saying so

@@ -255,6 +255,19 @@ test('a new time counts for what is left; what is left when it is turned off sta
   expect(await contents()).toEqual(['', 'two'])
 })
 
+test('whoever looked before it was turned off and on again takes nothing of what was to stay', async () => {
+  await letDisappearAfter(1)
+  await say(alice, channelId, 'stays')
+  await sleep(1_100)
+  const { messageExpiry } = app.app.services
+  const [before] = await messageExpiry.list('0', 10)
+  await alice.client.request(SetMessageExpiryDocument, { channelId, seconds: null })
+  expect(await messageExpiry.disappear(before!)).toMatchObject({ count: 0 })
+  await letDisappearAfter(1)
+  expect(await messageExpiry.disappear(before!)).toMatchObject({ count: 0 })
+  expect(await contents()).toEqual(['stays'])
+})
+
 test('the store’s clock decides, whatever that of the process says', async () => {
   await letDisappearAfter(60)
   await say(alice, channelId, 'not yet')
@@ -262,11 +275,16 @@ test('the store’s clock decides, whatever that of the process says', async () 
   await letDisappearAfter(1, due)
   await say(alice, due, 'now')
   await sleep(1_100)
-  for (const [ahead, count] of [[86_400_000, 1], [-86_400_000, 0]] as const) {
-    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ahead })
-    expect(await run()).toBe(count)
-    vi.useRealTimers()
+  const { messageExpiry } = app.app.services
+  const at = async (ms: number, work: () => Promise<void>) => {
+    vi.useFakeTimers({ toFake: ['Date'], now: Date.now() + ms })
+    await work().finally(() => vi.useRealTimers())
   }
+  await at(-86_400_000, async () => expect(await run()).toBe(1))
+  await at(86_400_000, async () => {
+    expect(await run()).toBe(0)
+    for (const each of await messageExpiry.list('0', 10)) expect((await messageExpiry.disappear(each)).count).toBe(0)
+  })
   expect(await contents()).toEqual(['not yet'])
   expect(await contents(bob, due)).toEqual([''])
 })

@@ -6,8 +6,10 @@ import type { JobHandlers } from '../server/jobs/jobs.ts'
 import { createOutbound } from '../server/lib/outbound.ts'
 import type { Log } from '../server/observability/log.ts'
 import type { Metrics } from '../server/observability/metrics.ts'
+import { createFilesRemoveJob } from './files-remove.ts'
 import { createLinkPreviewJob } from './link-previews/link-preview-job.ts'
 import { createMail } from './mail/mail.ts'
+import { createMediaJob } from './media/media-job.ts'
 import { createMediaProcessor } from './media/media.ts'
 import { createMessageExpiry, messageExpiryMs } from './message-expiry.ts'
 import { relayOutbox } from './outbox.ts'
@@ -55,8 +57,8 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
 
   const handlers: JobHandlers = {
     ...createPush({ core, sender, metrics, perMinute: config.push.perMinute, mailTimes: mail.dueTimes }),
-    media: async () => {},
-    'files-remove': async () => {},
+    media: createMediaJob({ attachments: services.attachments, files, processor, tempDir, log }),
+    'files-remove': createFilesRemoveJob({ attachments: services.attachments, files }),
     'link-preview': createLinkPreviewJob({
       database,
       store: messages,
@@ -95,6 +97,7 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
       { everyMs: countMs, work: count },
       { everyMs: messageExpiryMs, work: expiry.run },
       { everyMs: sweepMs, work: () => sweepPushes(maintenance, config.push.logDays) },
+      { everyMs: sweepMs, work: () => services.attachments.sweep() },
     ],
   })
 

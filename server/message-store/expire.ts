@@ -1,6 +1,7 @@
 import type { Database } from '../../drizzle/connection.ts'
 import { rangeOf, tableOf } from './bucket-time.ts'
 import { spanOfIds } from './buckets.ts'
+import { type OnExpiredAttachments, tellAttachmentsBetween } from './expired-attachments.ts'
 
 /** Rows that one statement removes, about. */
 const rowsAtOnce = 500
@@ -112,12 +113,13 @@ export async function expirationsAfter(
 /**
  * Removes a channel's expired messages of one bucket, the oldest first, so that nobody who still reads there finds a
  * hole. They are gone through by their seqs, so that each step begins where the one before has ended. Returns how many
- * there were.
+ * there were. `onAttachments` is told of what they have attached before they go.
  */
 export async function clearBucket(
   database: Database,
   { channelId, firstSeq }: Expiration,
   bucket: number,
+  onAttachments: OnExpiredAttachments = async () => {},
 ): Promise<number> {
   const table = tableOf(bucket)
   const [span] = await database.run<{ first: number | null; last: number }>(
@@ -128,9 +130,11 @@ export async function clearBucket(
   if (first === null) return 0
   let removed = 0
   for (let from = first; from <= last; from += rowsAtOnce) {
+    const to = Math.min(last, from + rowsAtOnce - 1)
+    await tellAttachmentsBetween(database, { channelId, bucket, from, to }, onAttachments)
     const rows = await database.run(
       `/* clear expired messages */ delete from ${table} where channel_id = $1 and seq between $2 and $3 returning seq`,
-      [channelId, from, Math.min(last, from + rowsAtOnce - 1)],
+      [channelId, from, to],
     )
     removed += rows.length
   }

@@ -3,6 +3,7 @@ import { badInput, MaruError, notFound } from '../errors.ts'
 import { isLockTimeout } from './brief-lock.ts'
 import { bucketAt } from './bucket-time.ts'
 import { dropBucket, looseBuckets } from './drop-bucket.ts'
+import { type OnExpiredAttachments, tellAttachmentsOf } from './expired-attachments.ts'
 import { clearBeside, clearBucket, expirationsAfter, expirationsOf, expiredBuckets, expire } from './expire.ts'
 import { alone, type Session } from './maintenance-lock.ts'
 
@@ -19,6 +20,8 @@ export type RetentionOptions = {
   days: number | null
   /** Now, in milliseconds since 1970; by default by the store's clock, as that of one machine may be years ahead. */
   now?: number
+  /** Told of what messages have attached, before they go; it may be told again. */
+  onAttachments?: OnExpiredAttachments
 }
 
 /** What a run has done: channels that begin later now, messages deleted one by one, buckets dropped. */
@@ -62,7 +65,8 @@ export function retain(database: Database, options: RetentionOptions): Promise<R
     const now = options.now ?? (await storeTime(session))
     const own = await expireByOwn(database, now)
     const others = days === null ? noneExpired : await expireByDefault(database, firstKept(days, now))
-    const removed = await removeExpired(database, session, await newestCut(database, days, now))
+    const end = await newestCut(database, days, now)
+    const removed = await removeExpired(database, session, end, options.onAttachments ?? (async () => {}))
     const isUnfinished = removed.isUnfinished || own.busy + others.busy > 0
     return { ...removed, channels: own.expired + others.expired, isUnfinished }
   })
@@ -146,7 +150,12 @@ async function bucketsBefore(database: Database, end: number): Promise<number[]>
   return rows.map((row) => row.bucket)
 }
 
-async function removeExpired(database: Database, session: Session, end: number): Promise<Omit<Retained, 'channels'>> {
+async function removeExpired(
+  database: Database,
+  session: Session,
+  end: number,
+  onAttachments: OnExpiredAttachments,
+): Promise<Omit<Retained, 'channels'>> {
   const dropped: number[] = []
   let messages = 0
   const loose = await looseBuckets(session)
@@ -155,11 +164,12 @@ async function removeExpired(database: Database, session: Session, end: number):
   for (const bucket of [...loose, ...others.filter((bucket) => !loose.includes(bucket))]) {
     const [used] = await database.run('select from channel_buckets where bucket = $1 limit 1', [bucket])
     const mayGo = (used === undefined && bucket < end) || loose.includes(bucket)
+    if (mayGo) await tellAttachmentsOf(database, bucket, onAttachments)
     const outcome = mayGo ? await dropBucket(database, session, bucket) : 'kept'
     // A later one must not go before this one: whoever still reads there would find a hole.
     if (outcome === 'waiting') return { messages, buckets: dropped, isUnfinished: true }
     if (outcome === 'dropped') dropped.push(bucket)
-    else if (expired.includes(bucket)) messages += await clearExpired(database, bucket)
+    else if (expired.includes(bucket)) messages += await clearExpired(database, bucket, onAttachments)
   }
   await eachPage(
     (after) => expirationsAfter(database, after, channelsAtOnce),
@@ -169,12 +179,12 @@ async function removeExpired(database: Database, session: Session, end: number):
 }
 
 /** Deletes the messages of a bucket that its channels have lost, and no other channel is looked at. */
-async function clearExpired(database: Database, bucket: number): Promise<number> {
+async function clearExpired(database: Database, bucket: number, onAttachments: OnExpiredAttachments): Promise<number> {
   let messages = 0
   await eachPage(
     (after) => expirationsOf(database, bucket, after, channelsAtOnce),
     async (expiration) => {
-      messages += await clearBucket(database, expiration, bucket)
+      messages += await clearBucket(database, expiration, bucket, onAttachments)
     },
   )
   return messages

@@ -1,4 +1,10 @@
-import { type ClientHttp2Session, type ClientHttp2Stream, connect, constants, type IncomingHttpHeaders } from 'node:http2'
+import {
+  type ClientHttp2Session,
+  type ClientHttp2Stream,
+  connect,
+  constants,
+  type IncomingHttpHeaders,
+} from 'node:http2'
 import { getCACertificates } from 'node:tls'
 import type { Answer } from './outcomes.ts'
 
@@ -13,7 +19,9 @@ export type ApnsHost = {
 /** Requests at a time on a connection, whatever the peer allows: Apple allows 1,000, which is plenty. */
 const maxStreams = 1_000
 
-/** Routers forget connections after minutes of silence; Apple keeps them for an hour and wants few pings. Milliseconds. */
+/**
+ * Routers forget connections after minutes of silence; Apple keeps them for an hour and wants few pings. Milliseconds.
+ */
 const defaultPingMs = 60_000
 
 /** How often a request goes out again that the peer has said it did not look at. */
@@ -194,9 +202,9 @@ export function createApnsHost(options: {
         reject(new Error('TIMEOUT'))
         job.cancel()
       }, timeoutMs)
-      waiting.push(job)
-      start()
       try {
+        waiting.push(job)
+        start()
         return await promise
       } finally {
         clearTimeout(deadline)

@@ -43,7 +43,8 @@ describe('FCM', () => {
   test('a new message is shown by Android at once, one that changes goes to its place quietly', async () => {
     const [sender, to] = [open(), target({ appId: 'maru-test' })]
     const accepted = await sender.send(to, noticeOf({ isUrgent: true, expiresAt: new Date(Date.now() + 60_500) }))
-    expect(accepted).toMatchObject({ outcome: 'accepted', providerId: expect.stringMatching(/^projects\/.*messages\/./) })
+    const providerId = expect.stringMatching(/^projects\/.*messages\/./)
+    expect(accepted).toMatchObject({ outcome: 'accepted', providerId })
     await sender.send(to, noticeOf({ kind: 'replace' }))
     const [shown, replaced] = google.log.map(({ payload }) => payload)
     expect(shown).toMatchObject({
@@ -53,12 +54,18 @@ describe('FCM', () => {
       android: {
         priority: 'HIGH',
         ttl: '60s',
-        notification: { tag: 'message 1', notification_count: 3, default_sound: true, notification_priority: 'PRIORITY_HIGH' },
+        notification: {
+          tag: 'message 1',
+          notification_count: 3,
+          default_sound: true,
+          notification_priority: 'PRIORITY_HIGH',
+        },
       },
       apns: { headers: { 'apns-push-type': 'alert' }, payload: { aps: { badge: 3, sound: 'default' } } },
     })
     expect(shown!.apns.payload.aps).not.toHaveProperty('alert')
-    expect(replaced!.android).toMatchObject({ priority: 'NORMAL', notification: { tag: 'message 1', default_sound: false } })
+    const quiet = { tag: 'message 1', default_sound: false }
+    expect(replaced!.android).toMatchObject({ priority: 'NORMAL', notification: quiet })
     expect(replaced!.android.collapse_key).toBe(shown!.android.collapse_key)
   })
 
@@ -142,12 +149,15 @@ describe('FCM', () => {
 
   test('what goes wrong with the token goes wrong with the notice, and is over with it', async () => {
     const sender = open({ timeoutMs: 500 })
-    google.nextExchange({ status: 503, headers: { 'retry-after': '7' } }, { status: 400, reason: 'invalid_grant' }, 'held')
-    expect(await sender.send(target(), noticeOf())).toEqual({ outcome: 'later', reason: 'HTTP 503', retryAfterMs: 7_000 })
-    expect(await sender.send(target(), noticeOf())).toEqual({ outcome: 'refused', reason: 'invalid_grant' })
-    expect(await sender.send(target(), noticeOf())).toEqual({ outcome: 'later', reason: 'TIMEOUT', retryAfterMs: null })
+    const send = () => sender.send(target(), noticeOf())
+    google.nextExchange({ status: 503, headers: { 'retry-after': '7' } })
+    expect(await send()).toEqual({ outcome: 'later', reason: 'HTTP 503', retryAfterMs: 7_000 })
+    google.nextExchange({ status: 400, reason: 'invalid_grant' })
+    expect(await send()).toEqual({ outcome: 'refused', reason: 'invalid_grant' })
+    google.nextExchange('held')
+    expect(await send()).toEqual({ outcome: 'later', reason: 'TIMEOUT', retryAfterMs: null })
     expect(google.log).toEqual([])
-    await expect.poll(() => sender.send(target(), noticeOf())).toMatchObject({ outcome: 'accepted' })
+    await expect.poll(send).toMatchObject({ outcome: 'accepted' })
   })
 
   test('an account without a key is refused at the start', () => {

@@ -27,8 +27,8 @@ export class NoToken extends Error {
 }
 
 /**
- * Access tokens for a service account (RFC 7523: an assertion signed with its key is exchanged for one), each kept until
- * a minute before its end. All who ask while one is fetched get that one.
+ * Access tokens for a service account (RFC 7523: an assertion signed with its key is exchanged for one), each kept
+ * until a minute before its end. All who ask while one is fetched get that one.
  */
 export type GoogleToken = {
   /** Throws NoToken where Google gives none, and OutboundError where it does not answer. */

@@ -7,7 +7,9 @@ export type Answer = { status: number; retryAfter: string | null; body: string }
 /** A day: what is longer was not meant, and the notice is no news by then. Milliseconds. */
 const longestWaitMs = 24 * 60 * 60 * 1_000
 
-/** How long a Retry-After header (RFC 9110, 10.2.3: seconds, or a date) asks to wait, in milliseconds; null for none. */
+/**
+ * How long a Retry-After header (RFC 9110, 10.2.3: seconds, or a date) asks to wait, in milliseconds; null for none.
+ */
 export function retryAfterMs(header: string | null | undefined): number | null {
   if (header == null) return null
   const text = header.trim()
@@ -28,7 +30,11 @@ export function outcomeOf(answer: Answer, reason = `HTTP ${answer.status}`): Pus
  * A request came to no answer. The reason is the system's code for why not (ECONNREFUSED), or a word of ours: TIMEOUT,
  * CLOSED, ANSWER_TOO_LARGE, FAILED.
  */
-export const noAnswer = (error: unknown): PushOutcome => ({ outcome: 'later', reason: failureOf(error), retryAfterMs: null })
+export const noAnswer = (error: unknown): PushOutcome => ({
+  outcome: 'later',
+  reason: failureOf(error),
+  retryAfterMs: null,
+})
 
 function failureOf(error: unknown): string {
   for (let cause = error; cause instanceof Error; cause = cause.cause) {

@@ -12,8 +12,8 @@ import { createWebhook } from './webhook.ts'
  * - `send` never throws, and answers within `timeoutMs`, whatever the provider does.
  * - `accepted` means that the provider has said so. It tells nothing of whether the device ever shows the notice.
  * - `dead` is said only where the provider, or the guard in front of it, says that the token will never work again.
- * - `later` may come after the provider has taken the notice: its answer was lost, or came too late. Whoever tries again
- *   may send twice; on the device the second takes the place of the first, because `collapseId` is the same.
+ * - `later` may come after the provider has taken the notice: its answer was lost, or came too late. Whoever tries
+ *   again may send twice; on the device the second takes the place of the first, because `collapseId` is the same.
  * - A body that is too long for the platform is cut at what people take for a character, with an ellipsis.
  *
  * What none guarantees:
@@ -95,7 +95,9 @@ export type FcmOptions = {
 /** VAPID keys in base64url, and who stands behind them: `mailto:` or `https:`. */
 export type WebPushOptions = { publicKey: string; privateKey: string; subject: string }
 
-/** Where notices are posted, and what they are signed with: `whsec_` and base64, as Standard Webhooks has it, or a text. */
+/**
+ * Where notices are posted, and what they are signed with: `whsec_` and base64, as Standard Webhooks has it, or a text.
+ */
 export type WebhookOptions = { url: string; secret: string }
 
 export type PushOptions = {

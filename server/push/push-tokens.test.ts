@@ -31,7 +31,7 @@ test.each([
   ['a number for an address', JSON.stringify({ ...subscription, endpoint: 1 })],
   ['a name in the address', JSON.stringify({ ...subscription, endpoint: 'https://alice@push.example.net/1' })],
   ['a long address', JSON.stringify({ ...subscription, endpoint: `${endpoint}${'x'.repeat(2_000)}` })],
-  ['a service that is gone', JSON.stringify({ ...subscription, endpoint: 'https://android.googleapis.com/gcm/send/1' })],
+  ['a service that is gone', JSON.stringify({ ...subscription, endpoint: 'https://android.googleapis.com/gcm/send' })],
   ['a short key', JSON.stringify({ endpoint, keys: { p256dh: p256dh.slice(4), auth } })],
   ['a point beside the curve', JSON.stringify({ endpoint, keys: { p256dh: `${p256dh.slice(0, -1)}0`, auth } })],
   ['a compressed point', JSON.stringify({ endpoint, keys: { p256dh: `A${p256dh.slice(1, 44)}`, auth } })],

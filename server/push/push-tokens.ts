@@ -66,7 +66,7 @@ function readMembers(json: string): Record<string, unknown> {
 function checkEndpoint(endpoint: unknown): string {
   const url = typeof endpoint === 'string' && endpoint.length <= maxEndpointLength ? URL.parse(endpoint) : null
   if (url === null || url.protocol !== 'https:' || url.username !== '' || url.password !== '' || url.hash !== '') {
-    throw badInput(`The subscription's endpoint must be an https address of at most ${maxEndpointLength} characters.`, field)
+    throw badInput(`The endpoint must be an https address of at most ${maxEndpointLength} characters.`, field)
   }
   if (url.href.startsWith(goneService)) throw badInput('This push service is no more: subscribe again.', field)
   return url.href

@@ -26,7 +26,8 @@ describe('Web Push', () => {
     service.complaints.length = 0
   })
 
-  const target = (token = service.subscribe()): PushTarget => ({ platform: 'WEB_PUSH', token, appId: null, sandbox: false })
+  const device = { platform: 'WEB_PUSH', appId: null, sandbox: false } as const
+  const target = (token = service.subscribe()): PushTarget => ({ ...device, token })
 
   function open({ allowed = [service.host], ca = service.ca!, ...over }: Partial<WebPushOptions> & Way = {}) {
     const outbound = openOutbound({ allowed, ca })

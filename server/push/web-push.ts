@@ -21,9 +21,9 @@ const topicLength = 32
 const maxAnswerBytes = 100_000
 
 /**
- * The push services of browsers: encrypted for the subscription (RFC 8291), signed with the deployment's key (VAPID, RFC
- * 8292), and sent by way of `outbound`, because the address comes from a user. Throws an Error where the keys are no
- * pair.
+ * The push services of browsers: encrypted for the subscription (RFC 8291), signed with the deployment's key (VAPID,
+ * RFC 8292), and sent by way of `outbound`, because the address comes from a user. Throws an Error where the keys are
+ * no pair.
  */
 export function createWebPush(options: WebPushOptions & { outbound: Outbound; timeoutMs: number }): PushSender {
   const { subject, publicKey, privateKey, outbound, timeoutMs } = options
@@ -54,8 +54,8 @@ export function createWebPush(options: WebPushOptions & { outbound: Outbound; ti
 
   return {
     async send(target, notice) {
-      // Browsers let a site have pushes only if each shows something (`userVisibleOnly`), and show a notice of their own
-      // where one does not; a number by itself cannot be set without the page.
+      // Browsers let a site have pushes only if each shows something (`userVisibleOnly`), and show a notice of their
+      // own where one does not; a number by itself cannot be set without the page.
       if (notice.kind === 'withdraw' || notice.kind === 'badge') return { outcome: 'refused', reason: 'NOT_POSSIBLE' }
       const payload = webPushPayload(notice)
       if (payload === null) return { outcome: 'refused', reason: 'PAYLOAD_TOO_LARGE' }
@@ -86,7 +86,7 @@ export function webPushPayload(notice: PushNotice): string | null {
 
 function checkVapid({ publicKey, privateKey, subject }: WebPushOptions): void {
   if (!/^(mailto:.+@.+|https:\/\/.+)$/.test(subject)) {
-    throw new Error('The Web Push subject must be an address of mail (mailto:…) or of https, for push services to write to.')
+    throw new Error('The Web Push subject must be an address that push services can write to: mailto: or https:.')
   }
   const curve = createECDH('prime256v1')
   try {

@@ -66,7 +66,8 @@ describe('the webhook', () => {
     const [sender, to] = [open(), target()]
     operator.next('lost')
     expect(await sender.send(to, noticeOf())).toMatchObject({ outcome: 'later' })
-    const again = await sender.send(to, noticeOf({ badge: 4, body: 'edited since', expiresAt: new Date(Date.now() + 5_000) }))
+    const expiresAt = new Date(Date.now() + 5_000)
+    const again = await sender.send(to, noticeOf({ badge: 4, body: 'edited since', expiresAt }))
     expect(operator.repeats()).toBe(1)
     expect(again).toEqual({ outcome: 'accepted', providerId: operator.log[0]!.headers['webhook-id'] })
     const others = [

@@ -15,9 +15,9 @@ const leastSecretBytes = 24
 const encoded = 'whsec_'
 
 /**
- * SMS and anything else: each notice is posted as JSON to one address of the operator's, signed as Standard Webhooks has
- * it (standardwebhooks.com, signature v1). Redirects are not followed. Throws an Error where address or secret cannot be
- * read.
+ * SMS and anything else: each notice is posted as JSON to one address of the operator's, signed as Standard Webhooks
+ * has it (standardwebhooks.com, signature v1). Redirects are not followed. Throws an Error where address or secret
+ * cannot be read.
  */
 export function createWebhook(options: WebhookOptions & { timeoutMs: number }): PushSender {
   const { timeoutMs } = options
@@ -102,6 +102,6 @@ function readSecret(text: string): Buffer {
   const secret = isEncoded ? Buffer.from(text.slice(encoded.length), 'base64') : Buffer.from(text)
   if (secret.length >= leastSecretBytes) return secret
   throw new Error(
-    `The webhook secret must be at least ${leastSecretBytes} characters, or as many bytes in base64 after "${encoded}".`,
+    `The webhook secret needs at least ${leastSecretBytes} characters, or that many bytes in base64 after "${encoded}".`,
   )
 }

@@ -52,7 +52,7 @@ export function createMediaJob(options: {
   const { attachments, files, processor, log } = options
   const folders = createTempFolders(options.tempDir)
   if (processor.programs.ffmpeg === null) {
-    log.warn('There is no ffmpeg: videos get no poster, sounds no waveform, and WebM, Ogg, MP3, WAV and FLAC keep their tags.')
+    log.warn('There is no ffmpeg: videos get no poster, sounds no waveform, and many keep their tags: see workers/media.')
   }
   if (processor.programs.heifConvert === null) {
     log.info('There is no heif-convert: pictures in HEIC are refused.')

@@ -163,6 +163,18 @@ test('nothing is enlarged, however small, long or thin', async () => {
   expect(await sizes(1, 4000)).toEqual(new Set(['1 × 160', '1 × 320', '1 × 1280', '1 × 1']))
 })
 
+test('the square of a panorama is cut out of the whole, not out of its strip', async () => {
+  // The edge is in the middle, and stays one.
+  const svg = `<svg xmlns="http://www.w3.org/2000/svg" width="6000" height="300"><rect width="3000" height="300" fill="#f00"/>
+    <rect x="3000" width="3000" height="300" fill="#00f"/></svg>`
+  const result = ready(await media.read(await sharp(Buffer.from(svg)).png().toBuffer(), 'image/png'))
+  const square = result.thumbnails.find(({ width, contentType }) => width === 256 && contentType === 'image/webp')!
+  const { data, info } = await sharp(square.path).raw().toBuffer({ resolveWithObject: true })
+  const redAt = (x: number) => data[(128 * info.width + x) * info.channels]!
+  expect(redAt(124)).toBeGreaterThan(230)
+  expect(redAt(131)).toBeLessThan(25)
+})
+
 test('a small picture of somebody else’s', async () => {
   const upload = await phonePicture(900, 1200, (picture) => picture.jpeg())
   const picture = (await media.makePicture(upload, { width: 400, height: 300 }))!

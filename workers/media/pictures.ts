@@ -106,9 +106,9 @@ async function measure(picture: Sharp, maxPixels: number): Promise<{ width: numb
 
 type Decoded = { width: number; height: number; open(): Sharp }
 
-/** The pixels, 8 bits each, in sRGB. */
+/** The pixels, 8 bits each; sharp takes them to sRGB. */
 async function decode(picture: Sharp): Promise<Decoded> {
-  const pixels = picture.toColourspace('srgb').raw({ depth: 'uchar' })
+  const pixels = picture.raw({ depth: 'uchar' })
   const { data, info } = await pixels.toBuffer({ resolveWithObject: true })
   const { width, height, channels } = info
   return { width, height, open: () => sharp(data, { raw: { width, height, channels } }) }

@@ -39,7 +39,9 @@ const reasons = {
   throttled: 'TooManyRequests',
 } as const
 
-/** Starts one. `streams` is how many requests it takes at a time once it has seen a good token; before that it is one. */
+/**
+ * Starts one. `streams` is how many requests it takes at a time once it has seen a good token; before that it is one.
+ */
 export async function startApnsServer({ streams = 100 } = {}): Promise<ApnsServer> {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const certificate = makeCertificate()
@@ -116,7 +118,8 @@ export async function startApnsServer({ streams = 100 } = {}): Promise<ApnsServe
     if (jwt === undefined) return { status: 403, reason: 'MissingProviderToken' }
     tokens.add(jwt)
     try {
-      const { payload } = await jwtVerify(jwt, publicKey, { algorithms: ['ES256'], issuer: teamId, requiredClaims: ['iat'] })
+      const demands = { algorithms: ['ES256'], issuer: teamId, requiredClaims: ['iat'] }
+      const { payload } = await jwtVerify(jwt, publicKey, demands)
       if (decodeProtectedHeader(jwt).kid !== keyId) return { status: 403, reason: 'InvalidProviderToken' }
       const age = Date.now() / 1_000 - payload.iat!
       return age > maxAge || age < -60 ? { status: 403, reason: 'ExpiredProviderToken' } : null

@@ -24,7 +24,10 @@ const basicConstraints = oid('551d13')
 
 const day = 24 * 60 * 60 * 1_000
 
-/** Makes one for `localhost` and 127.0.0.1 with a key on P-256, good since yesterday and for a week (X.509 v3, RFC 5280). */
+/**
+ * Makes one for `localhost` and 127.0.0.1 with a key on P-256, good since yesterday and for a week (X.509 v3, RFC
+ * 5280).
+ */
 export function makeCertificate(): Certificate {
   const { privateKey, publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   const algorithm = sequence(ecdsaWithSha256)

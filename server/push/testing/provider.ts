@@ -22,16 +22,18 @@ export type Delivered = {
 
 /**
  * What a provider does with a request instead of taking it. `later`: 503 with Retry-After. `throttled`: 429 with
- * Retry-After. `dead`, `refused`: as it says that of a token and of a notice. `cut`: breaks off without having taken it.
- * `lost`: takes it, and breaks off before it says so. `held`: takes it, and never says so.
- * `unseen`: says, where HTTP/2 has a way to, that it has not looked at it; else `cut`.
+ * Retry-After. `dead`, `refused`: as it says that of a token and of a notice. `cut`: breaks off without having taken
+ * it. `lost`: takes it, and breaks off before it says so. `held`: takes it, and never says so. `unseen`: says, where
+ * HTTP/2 has a way to, that it has not looked at it; else `cut`.
  */
 export type Trouble = 'later' | 'throttled' | 'dead' | 'refused' | 'cut' | 'lost' | 'held' | 'unseen' | Said
 
 /** An answer in the provider's own words. `about` is the member at fault, where it says which. */
 export type Said = { status: number; reason?: string; about?: string; headers?: Record<string, string> }
 
-/** A service that carries notices, on this machine: it speaks the protocol, and takes nothing that it would not take. */
+/**
+ * A service that carries notices, on this machine: it speaks the protocol, and takes nothing that it would not take.
+ */
 export type Provider = {
   url: string
   /** To be trusted by clients, PEM; null where it speaks without TLS. Also fit for NODE_EXTRA_CA_CERTS. */

@@ -39,7 +39,9 @@ export async function startWebhookServer(): Promise<WebhookServer> {
     const payload = JSON.parse(body)
     const trouble = ledger.trouble(payload.data.token)
     if (trouble === 'cut' || trouble === 'unseen') return request.socket.destroy()
-    if (typeof trouble === 'object' && trouble !== null) return response.writeHead(trouble.status, trouble.headers).end()
+    if (typeof trouble === 'object' && trouble !== null) {
+      return response.writeHead(trouble.status, trouble.headers).end()
+    }
     if (trouble !== null && trouble !== 'lost' && trouble !== 'held') {
       const retry = trouble === 'later' || trouble === 'throttled'
       return response.writeHead(statuses[trouble], retry ? { 'retry-after': String(retryAfterSeconds) } : {}).end()
