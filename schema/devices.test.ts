@@ -82,6 +82,9 @@ test('a device is a node for its owner alone', async () => {
   expect(await bob.client.request(node, { id })).toEqual({ node: null })
   const own = `d${bob.id.slice(1)}_${id.split('_')[1]!}`
   expect(await bob.client.request(node, { id: own })).toEqual({ node: null })
+  // Of nobody, though the device is her own.
+  const another = `d${bob.id.slice(1)}_${id.split('_')[1]!}`
+  expect(await alice.client.request(node, { id: another })).toEqual({ node: null })
 })
 
 test('the same token again is the same device, with what is said of it now', async () => {
@@ -96,9 +99,11 @@ test('the same token again is the same device, with what is said of it now', asy
 })
 
 test('a subscription is the same, however its JSON is written', async () => {
-  const keys = { auth: randomBytes(16).toString('base64url'), p256dh: createECDH('prime256v1').generateKeys('base64url') }
+  const p256dh = createECDH('prime256v1').generateKeys('base64url')
+  const keys = { auth: randomBytes(16).toString('base64url'), p256dh }
   const endpoint = 'https://push.example.org/abc'
-  const first = await register(alice, { platform: 'WEB_PUSH', token: JSON.stringify({ endpoint, expirationTime: null, keys }) })
+  const token = JSON.stringify({ endpoint, expirationTime: null, keys })
+  const first = await register(alice, { platform: 'WEB_PUSH', token })
   const again = await register(alice, { platform: 'WEB_PUSH', token: JSON.stringify({ keys, endpoint }, null, 2) })
   expect(again.id).toBe(first.id)
 })
@@ -195,7 +200,9 @@ describe('when a sign-in ends', () => {
     const session = (token: string) => token.split('.')[1]!
     const { deviceId } = parseGlobalId(external.id) as { deviceId: string }
     await database.run(`update devices set session_id = null where id = $1`, [deviceId])
-    await database.run(`update sessions set expires_at = now() - interval '1 second' where id = $1`, [session(expired.tokens.refreshToken)])
+    await database.run(`update sessions set expires_at = now() - interval '1 second' where id = $1`, [
+      session(expired.tokens.refreshToken),
+    ])
     await database.run(`delete from sessions where id = $1`, [session(removed.tokens.refreshToken)])
     expect(await dropDevicesOfEndedSessions(database)).toBe(2)
     expect(await dropDevicesOfEndedSessions(database)).toBe(0)

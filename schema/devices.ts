@@ -58,8 +58,8 @@ builder.queryFields((t) => ({
 builder.mutationFields((t) => ({
   registerDevice: t.field({
     description:
-      'Registers the device that asks; registering the same token again is the same device. Whoever was signed in there ' +
-      'before has it no longer.',
+      'Registers the device that asks; registering the same token again is the same device. Whoever was signed in ' +
+      'there before has it no longer.',
     type: deviceType,
     args: { input: t.arg({ type: registerDeviceInput, required: true }) },
     resolve: (_, { input }, context) => {

@@ -21,7 +21,8 @@ export const nodeType = builder.interfaceRef<unknown>('Node').implement({
     if ('sendAt' in fields) return 'ScheduledMessage'
     if ('remindAt' in fields) return 'Reminder'
     if ('filename' in fields) return 'Attachment'
-    return 'username' in fields ? 'User' : 'tokenHash' in fields ? 'Device' : 'memberCount' in fields ? 'Channel' : 'Message'
+    if ('tokenHash' in fields) return 'Device'
+    return 'username' in fields ? 'User' : 'memberCount' in fields ? 'Channel' : 'Message'
   },
 })
 
@@ -35,7 +36,9 @@ async function findNode(context: Context, id: string): Promise<NodeRow['row'] | 
     return context.services.scheduledMessages.find(viewerId, parsed.scheduledMessageId)
   }
   if (parsed.type === 'Reminder') return context.loaders.reminder.load({ userId: viewerId, id: parsed.reminderId })
-  if (parsed.type === 'Device') return parsed.userId === context.viewer!.userId ? context.own.device.load(parsed.deviceId) : null
+  if (parsed.type === 'Device') {
+    return parsed.userId === context.viewer!.userId ? context.own.device.load(parsed.deviceId) : null
+  }
   if (parsed.type === 'Attachment') return findAttachment(context, { userId: parsed.userId, id: parsed.attachmentId })
   const channel = await findVisibleChannel(context, parsed.channelId)
   if (parsed.type === 'Channel' || channel === null) return channel

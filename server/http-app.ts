@@ -48,7 +48,7 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
     authenticate: services.sessions.authenticate,
     sessions: services.activeChannels,
     files: app.diskFiles,
-    ...(config.mail === null ? {} : { mail: createMailPages({ links: createMailLinks(app), settings: services.settings }) }),
+    mail: config.mail === null ? undefined : createMailPages({ links: createMailLinks(app), settings: services.settings }),
     gathering: streams.gathering,
     createContext: ({ viewer, event, startCookieSession, endCookieSession }): Context => ({
       services,

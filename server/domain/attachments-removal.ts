@@ -59,6 +59,10 @@ export function createAttachmentRemoval(deps: Deps) {
     })
 
   return {
+    /** Has attachments removed whose messages retention is about to remove. */
+    abandon: (abandoned: readonly Abandoned[]): Promise<void> =>
+      database.transaction((tx) => abandonAttachments(tx, jobs, abandoned)),
+
     /** Removes attachments and their files: the work of the job that `abandonAttachments` adds. May be called again. */
     async remove(userId: string, ids: readonly string[]): Promise<void> {
       const those = and(eq(attachments.userId, userId), isOneOf(attachments.id, ids))

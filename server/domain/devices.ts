@@ -34,9 +34,9 @@ export function createDevicesService(
     webPushKey: options.webPushKey,
 
     /**
-     * Registers the device that asks, or says again what is known of it. Its token is in one place only: taken from whoever
-     * was signed in on the device before, so that nothing of theirs is shown there. The oldest devices make room. Throws
-     * BAD_USER_INPUT, and UNAUTHENTICATED where the viewer has signed out meanwhile.
+     * Registers the device that asks, or says again what is known of it. Its token is in one place only: taken from
+     * whoever was signed in on the device before, so that nothing of theirs is shown there. The oldest devices make
+     * room. Throws BAD_USER_INPUT, and UNAUTHENTICATED where the viewer has signed out meanwhile.
      */
     async register(viewer: Viewer, input: DeviceInput): Promise<DeviceRow> {
       const { platform } = input
@@ -47,7 +47,7 @@ export function createDevicesService(
       const tokenHash = hashOf(platform, appId, token)
       return database.transaction(async (tx) => {
         if (sessionId !== null) await holdSession(tx.orm, userId, sessionId)
-        // Of two users who register it at once, the one takes it from the other: neither would see what is not committed.
+        // Of two users who register it at once, the one takes it from the other: neither sees what is not committed.
         await tx.run('/* token */ select pg_advisory_xact_lock(hashtextextended($1, 0))', [`device ${tokenHash}`])
         await tx.orm.delete(devices).where(and(eq(devices.tokenHash, tokenHash), ne(devices.userId, userId)))
         const set = { token, sandbox: input.sandbox ?? false, locale, sessionId }
@@ -63,7 +63,8 @@ export function createDevicesService(
           .orderBy(asc(devices.createdAt), asc(devices.id))
         const excess = all.map(({ id }) => id).slice(0, Math.max(0, all.length - maxDevices))
         const gone = excess.filter((id) => id !== device!.id)
-        if (gone.length > 0) await tx.orm.delete(devices).where(and(eq(devices.userId, userId), isOneOf(devices.id, gone)))
+        const own = eq(devices.userId, userId)
+        if (gone.length > 0) await tx.orm.delete(devices).where(and(own, isOneOf(devices.id, gone)))
         return device!
       })
     },
@@ -120,7 +121,8 @@ export async function dropDevice(database: Pick<Database, 'orm'>, userId: string
 /** A sign-in ends, within this transaction: what it has registered and shows goes along. */
 export async function dropDevicesOfSession(orm: Orm, userId: string, sessionId: string): Promise<void> {
   await orm.delete(devices).where(and(eq(devices.userId, userId), eq(devices.sessionId, sessionId)))
-  await orm.delete(activeChannels).where(and(eq(activeChannels.userId, userId), eq(activeChannels.sessionId, sessionId)))
+  const shown = and(eq(activeChannels.userId, userId), eq(activeChannels.sessionId, sessionId))
+  await orm.delete(activeChannels).where(shown)
 }
 
 /**

@@ -117,8 +117,8 @@ export function createSettingsService(
     },
 
     /**
-     * Changes what is given, and returns all. Throws BAD_USER_INPUT about what cannot be taken, FORBIDDEN for an address
-     * where the deployment sends no mail, and RATE_LIMITED where its owner was asked too often.
+     * Changes what is given, and returns all. Throws BAD_USER_INPUT about what cannot be taken, FORBIDDEN for an
+     * address where the deployment sends no mail, and RATE_LIMITED where its owner was asked too often.
      */
     async update(viewerId: string, input: SettingsInput): Promise<Settings> {
       const plain = checkInput(input)
@@ -140,8 +140,8 @@ export function createSettingsService(
     },
 
     /**
-     * The owner of an address has said that it is theirs. False where it is no longer the one that the user has set; true
-     * however often they say so.
+     * The owner of an address has said that it is theirs. False where it is no longer the one that the user has set;
+     * true however often they say so.
      */
     async confirmAddress(userId: string, addressKey: string): Promise<boolean> {
       const [row] = await orm.select().from(settings).where(eq(settings.userId, userId))
@@ -205,7 +205,8 @@ function checkTimeZone(name: string): string {
 function checkQuietHours({ quietHoursStart: start, quietHoursEnd: end }: SettingsRow, input: SettingsInput): void {
   for (const field of ['quietHoursStart', 'quietHoursEnd'] as const) {
     const time = input[field]
-    if (time != null && minutesOf(time) === null) throw badInput('A time is written as in 08:00 or 22:30.', `input.${field}`)
+    if (time == null || minutesOf(time) !== null) continue
+    throw badInput('A time is written as in 08:00 or 22:30.', `input.${field}`)
   }
   const field = `input.${input.quietHoursStart === undefined ? 'quietHoursEnd' : 'quietHoursStart'}`
   if ((start === null) !== (end === null)) throw badInput('Quiet hours have a beginning and an end.', field)

@@ -22,7 +22,7 @@ export const pageTexts = {
       title: 'No more mail?',
       body: 'You will not be told by mail any more of what you have not read.',
       button: 'Stop these mails',
-      done: { title: 'Done', body: 'There will be no more of these mails. You can turn them on again in your settings.' },
+      done: { title: 'Done', body: 'There will be no more of these mails. They can be turned on again in the settings.' },
     },
     stale: 'This link is no longer good',
     staleBody: 'It has run out, or another address has been set since. A new one can be asked for in the settings.',

@@ -68,9 +68,10 @@ export function createMailPages({ links, settings }: MailPagesOptions): MailPage
 /** The language of a page: that of the first tag of a list, as far as there are texts in it. */
 const languageOf = (tags: string | undefined): keyof typeof pageTexts => (/^\s*ko\b/i.test(tags ?? '') ? 'ko' : 'en')
 
-const style = `body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 20vh auto; padding: 0 1.5rem; word-break: keep-all }
+const style = `body { font: 1.1rem/1.5 system-ui, sans-serif; max-width: 32rem; margin: 20vh auto; padding: 0 1.5rem }
+body { word-break: keep-all }
 h1 { font-size: 1.4rem }
-button { font: inherit; padding: .6rem 1.4rem; border: 0; border-radius: .4rem; background: #1a5fb4; color: #fff; cursor: pointer }
+button { font: inherit; padding: .6rem 1.4rem; border: 0; border-radius: .4rem; background: #1a5fb4; color: #fff }
 @media (prefers-color-scheme: dark) { body { background: #1c1c1c; color: #eee } }`
 
 /** Nothing but its own style and its own form: the token is in the address, and must not leave with anything. */

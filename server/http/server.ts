@@ -50,7 +50,7 @@ export type HttpOptions = {
   /** Files that this server itself takes and serves; absent where they are kept elsewhere. */
   files?: DiskFiles | undefined
   /** Answers what the links of mails lead to; absent where there is no mail. */
-  mail?: MailPages
+  mail?: MailPages | undefined
   /** The rounds in which events leave. */
   gathering: Gathering
   /** Whether the parts that the server stands on work, each by name. */

@@ -13,8 +13,8 @@ const localPart = /^[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*$/
 const domainName = /^(?:[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?\.)+(?=[\d-]*[a-z])[a-z\d](?:[a-z\d-]{0,61}[a-z\d])?$/
 
 /**
- * An address that mail can be sent to, its domain in lower case and in ASCII, as DNS has it. Throws BAD_USER_INPUT about
- * the input at `field`. Whether anybody reads what is sent there is not known before they answer.
+ * An address that mail can be sent to, its domain in lower case and in ASCII, as DNS has it. Throws BAD_USER_INPUT
+ * about the input at `field`. Whether anybody reads what is sent there is not known before they answer.
  */
 export function checkMailAddress(text: string, field: string): string {
   const address = text.trim()

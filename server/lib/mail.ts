@@ -53,14 +53,14 @@ const defaultTimeoutMs = 30_000
 /** Mails are few, and a mail server takes many connections of one client amiss. */
 const maxConnections = 2
 
-/** Servers hang up on who says nothing for minutes, and that must not be in the midst of the next mail. Milliseconds. */
+/** Servers hang up on who is silent for minutes, and that must not be in the midst of the next mail. Milliseconds. */
 const idleMs = 10_000
 
 /** A mailer that speaks SMTP. Nothing is connected before the first mail. */
 export function createMailer({ url, from, timeoutMs = defaultTimeoutMs, ca }: MailerOptions): Mailer {
   const address = new URL(url)
-  const mustEncrypt =
-    address.username !== '' && address.protocol === 'smtp:' && !address.searchParams.has('requireTLS') && !address.searchParams.has('ignoreTLS')
+  const isTold = address.searchParams.has('requireTLS') || address.searchParams.has('ignoreTLS')
+  const mustEncrypt = address.username !== '' && address.protocol === 'smtp:' && !isTold
   const transport = createTransport(
     {
       url,

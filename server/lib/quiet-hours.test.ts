@@ -55,15 +55,18 @@ test('there are none where they are not set, begin and end alike, or are no time
 test('a zone that this machine does not know is UTC', () => {
   expect(quietUntil(night('Mars/Olympus'), new Date('2026-06-01T23:00:00Z'))).toEqual(new Date('2026-06-02T08:00:00Z'))
   expect(['Asia/Seoul', 'Etc/GMT+9', 'UTC'].map(isTimeZone)).toEqual([true, true, true])
-  expect(['+09:00', 'Mars/Olympus', '', 'a\0', 'Asia/Seoul '].map(isTimeZone)).toEqual([false, false, false, false, false])
+  expect(['+09:00', 'Mars/Olympus', '', 'a\0', 'Asia/Seoul '].filter(isTimeZone)).toEqual([])
 })
 
 describe('any hours, anywhere, at any time around the changes of the clocks', () => {
   /** The times of day that a wall clock shows, by another way than the code: as text, minute by minute. */
   const wall = new Map<string, Intl.DateTimeFormat>()
-  const zones = ['America/New_York', 'Asia/Seoul', 'Australia/Lord_Howe', 'Asia/Kathmandu', 'Africa/Casablanca', 'Pacific/Apia']
+  const zones = [
+    'America/New_York', 'Asia/Seoul', 'Australia/Lord_Howe', 'Asia/Kathmandu', 'Africa/Casablanca', 'Pacific/Apia',
+  ]
   for (const timeZone of zones) {
-    wall.set(timeZone, new Intl.DateTimeFormat('de', { timeZone, hour: '2-digit', minute: '2-digit', hourCycle: 'h23' }))
+    const shown = { hour: '2-digit', minute: '2-digit', hourCycle: 'h23' } as const
+    wall.set(timeZone, new Intl.DateTimeFormat('de', { timeZone, ...shown }))
   }
   // A linear congruential generator (Numerical Recipes), so that a failure can be seen again.
   let state = 20260607
@@ -75,14 +78,16 @@ describe('any hours, anywhere, at any time around the changes of the clocks', ()
   /** Days with a change somewhere, and some without. */
   const days = ['2026-03-08', '2026-11-01', '2026-10-03', '2026-04-04', '2026-02-15', '2026-03-22', '2026-06-01']
 
-  test.each(zones)('in %s it is quiet exactly when the wall clock says so, up to the moment that is given', (timeZone) => {
+  test.each(zones)('in %s it is quiet when the wall clock says so, up to the moment that is given', (timeZone) => {
     for (let round = 0; round < 150; round++) {
       const [start, end] = [time(), time()]
       const settings = night(timeZone, start, end)
       const at = new Date(Date.parse(`${days[random(days.length)]}T00:00:00Z`) + random(36 * 3_600_000))
       const shown = (moment: Date) => wall.get(timeZone)!.format(moment)
-      const expected = (moment: Date) =>
-        start < end ? shown(moment) >= start && shown(moment) < end : start !== end && (shown(moment) >= start || shown(moment) < end)
+      const expected = (moment: Date) => {
+        const [isAfterStart, isBeforeEnd] = [shown(moment) >= start, shown(moment) < end]
+        return start < end ? isAfterStart && isBeforeEnd : start !== end && (isAfterStart || isBeforeEnd)
+      }
       const until = quietUntil(settings, at)
       expect(isQuiet(settings, at)).toBe(expected(at))
       expect(until !== null).toBe(expected(at))
@@ -90,7 +95,8 @@ describe('any hours, anywhere, at any time around the changes of the clocks', ()
       expect(expected(until)).toBe(false)
       // To the minute: the one before is still within, and so is each on the way there.
       for (let moment = at.getTime(); moment < until.getTime(); moment += 60_000) {
-        if (!expected(new Date(moment))) expect.fail(`${timeZone} ${start}–${end} at ${at.toISOString()}: ${until.toISOString()} is late`)
+        if (expected(new Date(moment))) continue
+        expect.fail(`${timeZone} ${start}–${end} at ${at.toISOString()}: ${until.toISOString()} is late`)
       }
     }
   })
@@ -98,5 +104,5 @@ describe('any hours, anywhere, at any time around the changes of the clocks', ()
 
 test('a time has two digits each', () => {
   expect(['00:00', '23:59', '08:30'].map(minutesOf)).toEqual([0, 1_439, 510])
-  expect(['24:00', '8:30', '08:60', '08:30:00', ' 08:30', '', null].map(minutesOf)).toEqual([null, null, null, null, null, null, null])
+  for (const time of ['24:00', '8:30', '08:60', '08:30:00', ' 08:30', '', null]) expect(minutesOf(time)).toBeNull()
 })

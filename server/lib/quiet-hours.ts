@@ -19,8 +19,8 @@ export function isQuiet(settings: QuietHours, at: Date): boolean {
 }
 
 /**
- * When these quiet hours are over that `at` lies in: the first moment after it that is not quiet. Null where `at` is not
- * quiet itself. Where the clock is put forward over the end, they are over when it is; where it is put back over the
+ * When these quiet hours are over that `at` lies in: the first moment after it that is not quiet. Null where `at` is
+ * not quiet itself. Where the clock is put forward over the end, they are over when it is; where it is put back over the
  * end, they are over the first time, and begin once more with the hour that comes twice.
  */
 export function quietUntil(settings: QuietHours, at: Date): Date | null {
@@ -55,7 +55,7 @@ export function minutesOf(time: string | null): number | null {
 const isWithin = ({ start, end }: Hours, minute: number): boolean =>
   start < end ? minute >= start && minute < end : minute >= start || minute < end
 
-/** When, to the minute, the clocks of a zone are changed for the first time after `from` and up to `to`; null if never. */
+/** When, to the minute, the clocks of a zone are changed first after `from` and up to `to`; null if never. */
 function firstChange(timeZone: string | null, from: number, to: number): number | null {
   const before = offsetAt(timeZone, from)
   // Clocks are not changed twice within a day: the offset at the end tells.

@@ -102,6 +102,6 @@ function readSecret(text: string): Buffer {
   const secret = isEncoded ? Buffer.from(text.slice(encoded.length), 'base64') : Buffer.from(text)
   if (secret.length >= leastSecretBytes) return secret
   throw new Error(
-    `The webhook secret needs at least ${leastSecretBytes} characters, or that many bytes in base64 after "${encoded}".`,
+    `The webhook secret needs at least ${leastSecretBytes} characters, or that many bytes after "${encoded}".`,
   )
 }

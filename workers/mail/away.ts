@@ -21,9 +21,11 @@ export type Addressee = {
   mailedAt: Date | null
 }
 
+type Row = { user_id: string; email: string; active_at: Date; hidden: boolean; mailed_at: Date | null }
+
 /** Those of these users who want mail when they are away, at an address that they have confirmed. One statement. */
 export async function addresseesOf(database: Pick<Database, 'run'>, userIds: readonly string[]): Promise<Addressee[]> {
-  const rows = await database.run<{ user_id: string; email: string; active_at: Date; hidden: boolean; mailed_at: Date | null }>(
+  const rows = await database.run<Row>(
     `/* addressees */ select s.user_id, s.email, coalesce(u.last_active_at, u.created_at) as active_at,
        u.presence_status is not distinct from 'OFFLINE' as hidden, s.mailed_at
      from settings s join users u on u.id = s.user_id
@@ -58,9 +60,9 @@ export async function dueForDigest(
 }
 
 /**
- * Something has come for these users: when each of those who are away and want mail is to be looked at again, and written
- * to if they have not come back by then. Never at once, so that what comes together is in one mail. `connectedOf` says
- * which of them have a socket open.
+ * Something has come for these users: when each of those who are away and want mail is to be looked at again, and
+ * written to if they have not come back by then. Never at once, so that what comes together is in one mail.
+ * `connectedOf` says which of them have a socket open.
  */
 export async function digestTimes(
   database: Pick<Database, 'run'>,

@@ -33,9 +33,11 @@ beforeEach(async () => {
   server.answerTo({})
   digest.lines.length = 0
   names++
-  ;[alice, bob, carol] = await Promise.all(
-    ['alice', 'bob', 'carol'].map((name) => app.signUp(`${name}${names}`)) as [Promise<Person>, Promise<Person>, Promise<Person>],
-  )
+  ;[alice, bob, carol] = await Promise.all([
+    app.signUp(`alice${names}`),
+    app.signUp(`bob${names}`),
+    app.signUp(`carol${names}`),
+  ])
   channelId = await newChannel(alice, { name: 'tea' }, [bob, carol])
   await sendAway(app, bob)
 })
@@ -51,9 +53,8 @@ function theMail() {
 }
 
 async function mailedAt(person: Person): Promise<Date | null> {
-  const [row] = await app.app.database.run<{ mailed_at: Date | null }>(`select mailed_at from settings where user_id = $1`, [
-    userIdOf(person),
-  ])
+  const statement = 'select mailed_at from settings where user_id = $1'
+  const [row] = await app.app.database.run<{ mailed_at: Date | null }>(statement, [userIdOf(person)])
   return row!.mailed_at
 }
 
@@ -84,7 +85,8 @@ test('tells who is away for long what is unread, and how to have it no more', as
   expect(raw).toContain('List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n')
   expect(raw).toContain('Auto-Submitted: auto-generated\r\n')
   const links = createMailLinks({ secret, publicUrl: () => publicUrl })
-  expect(await links.read(new URL(url).searchParams.get('token')!, 'unsubscribe')).toMatchObject({ userId: userIdOf(bob) })
+  const token = new URL(url).searchParams.get('token')!
+  expect(await links.read(token, 'unsubscribe')).toMatchObject({ userId: userIdOf(bob) })
   expect(digest.lines.join()).not.toContain('example.org')
 })
 
@@ -131,7 +133,9 @@ test('long messages are cut, and only the last are shown', async () => {
 
 test('of many conversations the latest are named, and of these the first show lines', async () => {
   await say(alice, channelId, 'the oldest')
-  for (let nth = 1; nth <= 11; nth++) await say(alice, await newChannel(alice, { name: `room ${nth}` }, [bob]), `in ${nth}`)
+  for (let nth = 1; nth <= 11; nth++) {
+    await say(alice, await newChannel(alice, { name: `room ${nth}` }, [bob]), `in ${nth}`)
+  }
   await digest.run(bob)
   const { subject, text } = theMail().mail
   expect(subject).toBe('12 unread messages in 12 conversations')

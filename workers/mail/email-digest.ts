@@ -27,13 +27,14 @@ const maxNamed = 10
 
 /**
  * Makes the job that writes to somebody who is away for long about what they have not read. Whether it is so is looked
- * at again as it runs. Each mail is sent at most once: its time is written before it is handed over, and taken back only
- * where it surely was not taken. Then the job throws, to be tried again. Somebody whose mailbox is no more is not written
- * to again before they confirm an address.
+ * at again as it runs. Each mail is sent at most once: its time is written before it is handed over, and taken back
+ * only where it surely was not taken. Then the job throws, to be tried again. Somebody whose mailbox is no more is not
+ * written to again before they confirm an address.
  */
 export function createEmailDigestJob(options: EmailDigestOptions): (data: { userId: string }) => Promise<void> {
   const { database, mailer, publicUrl, log } = options
-  const times: AwayTimes = { awayMs: options.awayMs ?? defaultAwayTimes.awayMs, everyMs: options.everyMs ?? defaultAwayTimes.everyMs }
+  const { awayMs = defaultAwayTimes.awayMs, everyMs = defaultAwayTimes.everyMs } = options
+  const times: AwayTimes = { awayMs, everyMs }
   const links = createMailLinks({ secret: options.secret, publicUrl })
 
   return async ({ userId }) => {
@@ -48,7 +49,8 @@ export function createEmailDigestJob(options: EmailDigestOptions): (data: { user
     if (conversations.length === 0) return
     const texts = textsFor(settings.locale)
     const unsubscribe = await links.unsubscribeUrl(userId, addressee.email)
-    const letter = compose(await nameOf(userId), conversations, texts, { open: options.appUrl ?? publicUrl(), unsubscribe })
+    const urls = { open: options.appUrl ?? publicUrl(), unsubscribe }
+    const letter = compose(await nameOf(userId), conversations, texts, urls)
     const unread = conversations.reduce((sum, conversation) => sum + conversation.unread, 0)
     const claimed = await claim(addressee)
     if (claimed === null) return
@@ -76,9 +78,8 @@ export function createEmailDigestJob(options: EmailDigestOptions): (data: { user
   }
 
   async function nameOf(userId: string): Promise<string> {
-    const [user] = await database.run<{ name: string }>('/* name */ select display_name as name from users where id = $1', [
-      userId,
-    ])
+    const statement = '/* name */ select display_name as name from users where id = $1'
+    const [user] = await database.run<{ name: string }>(statement, [userId])
     return user!.name
   }
 

@@ -17,17 +17,20 @@ export type EmailVerificationOptions = {
 }
 
 /**
- * Makes the job that asks the owner of an address whether it is theirs: the address that the user has set by now, unless
- * it is confirmed. Somebody waits for this mail: where it may not have been taken it is sent again, and where it was
+ * Makes the job that asks the owner of an address whether it is theirs: the address that the user has set by now,
+ * unless it is confirmed. Somebody waits for this mail: where it may not have been taken it is sent again, and where it was
  * lost on the way they ask once more.
  */
-export function createEmailVerificationJob(options: EmailVerificationOptions): (data: { userId: string }) => Promise<void> {
+export function createEmailVerificationJob(
+  options: EmailVerificationOptions,
+): (data: { userId: string }) => Promise<void> {
   const { database, mailer, log } = options
   const links = createMailLinks(options)
   return async ({ userId }) => {
     const settings = (await settingsOf(database, [userId])).get(userId)!
     if (settings.email === null || settings.emailVerified) return
-    const [user] = await database.run<{ username: string }>('/* username */ select username from users where id = $1', [userId])
+    const username = '/* username */ select username from users where id = $1'
+    const [user] = await database.run<{ username: string }>(username, [userId])
     if (user === undefined) return
     const texts = textsFor(settings.locale)
     const { verify } = texts

@@ -77,5 +77,6 @@ test('from naming a mailbox to having no more mail, over the wire', async () => 
   const oneClick = /^List-Unsubscribe: <(.+)>\r$/m.exec(raw)![1]!
   const headers = { 'content-type': 'application/x-www-form-urlencoded' }
   expect((await send(oneClick, { method: 'POST', headers, body: 'List-Unsubscribe=One-Click' })).status).toBe(200)
-  expect((await bob.client.request(SettingsDocument)).settings).toMatchObject({ emailVerified: true, emailWhenAway: false })
+  const { settings } = await bob.client.request(SettingsDocument)
+  expect(settings).toMatchObject({ emailVerified: true, emailWhenAway: false })
 })

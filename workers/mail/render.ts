@@ -30,13 +30,22 @@ export function render({ name, sections, button, footer }: Letter, texts: MailTe
 <body style="font: 16px/1.5 system-ui, sans-serif; max-width: 36em; margin: 1.5em auto; padding: 0 1em">
 <p>${escape(greeting)}</p>
 ${sections.map(renderSection).join('\n')}
-<p><a href="${escape(button.url)}" style="display: inline-block; padding: .6em 1.4em; border-radius: .4em; background: #1a5fb4; color: #fff; text-decoration: none">${escape(button.label)}</a></p>
+<p><a href="${escape(button.url)}" style="${buttonStyle}">${escape(button.label)}</a></p>
 <hr style="border: 0; border-top: 1px solid #ccc">
-${footer.map((line) => `<p style="font-size: 13px; color: #666">${line.url === undefined ? escape(line.text) : `<a href="${escape(line.url)}" style="color: #666">${escape(line.text)}</a>`}</p>`).join('\n')}
+${footer.map(renderFooter).join('\n')}
 </body>
 </html>
 `
   return { text: `${text}\n`, html }
+}
+
+/** Mail programs know no style sheets. */
+const buttonStyle =
+  'display: inline-block; padding: .6em 1.4em; border-radius: .4em; background: #1a5fb4; color: #fff; text-decoration: none'
+
+function renderFooter({ text, url }: Letter['footer'][number]): string {
+  const content = url === undefined ? escape(text) : `<a href="${escape(url)}" style="color: #666">${escape(text)}</a>`
+  return `<p style="font-size: 13px; color: #666">${content}</p>`
 }
 
 function renderSection(section: Section): string {

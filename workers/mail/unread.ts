@@ -98,7 +98,8 @@ async function findPeers(database: Database, userId: string, rows: readonly Row[
   const ids = rows.filter((row) => row.kind === 'DIRECT').map((row) => row.id)
   if (ids.length === 0) return new Map()
   const peers = await database.run<{ channel_id: string; user_id: string }>(
-    `/* peers of one */ select channel_id, user_id from members where channel_id = any ($1::bigint[]) and user_id <> $2`,
+    `/* peers of one */ select channel_id, user_id from members
+     where channel_id = any ($1::bigint[]) and user_id <> $2`,
     [ids, userId],
   )
   const names = await findNames(database, peers.map((peer) => peer.user_id))

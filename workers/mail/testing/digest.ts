@@ -1,5 +1,5 @@
 import { pino } from 'pino'
-import { type Mailer, createMailer } from '../../../server/lib/mail.ts'
+import { createMailer } from '../../../server/lib/mail.ts'
 import { userIdOf } from '../../../server/testing/devices.ts'
 import type { Person, TestApp } from '../../../server/testing/test-app.ts'
 import { createEmailDigestJob, type EmailDigestOptions } from '../email-digest.ts'
@@ -20,7 +20,8 @@ export function openDigest(
   server: Pick<TestSmtpServer, 'url'>,
   options: Partial<EmailDigestOptions> & { timeoutMs?: number } = {},
 ) {
-  const mailer: Mailer = createMailer({ url: server.url, from: 'Maru <chat@example.org>', ...(options.timeoutMs ? { timeoutMs: options.timeoutMs } : {}) })
+  const { timeoutMs = 10_000 } = options
+  const mailer = createMailer({ url: server.url, from: 'Maru <chat@example.org>', timeoutMs })
   const { lines, log } = keptLog()
   const job = createEmailDigestJob({
     database: app.app.database,
@@ -43,7 +44,8 @@ export async function sendAway(
   const userId = userIdOf(person)
   await app.app.database.run(
     `insert into settings (user_id, email, email_verified_at) values ($1, $2, now())
-     on conflict (user_id) do update set email = $2, email_verified_at = now(), email_when_away = true, mailed_at = null`,
+     on conflict (user_id) do update
+     set email = $2, email_verified_at = excluded.email_verified_at, email_when_away = true, mailed_at = null`,
     [userId, email],
   )
   const ago = hours === null ? null : new Date(Date.now() - hours * 3_600_000)

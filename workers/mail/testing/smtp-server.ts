@@ -3,7 +3,14 @@ import PostalMime, { type Email } from 'postal-mime'
 import { SMTPServer } from 'smtp-server'
 
 /** A mail as it came. */
-export type Received = { from: string; to: string[]; user: string | null; isEncrypted: boolean; raw: string; mail: Email }
+export type Received = {
+  from: string
+  to: string[]
+  user: string | null
+  isEncrypted: boolean
+  raw: string
+  mail: Email
+}
 
 /** What the server says to a recipient, or at the end of a mail; null takes it. */
 export type Answer = { code: number; text: string } | null
