@@ -22,7 +22,7 @@ test('a service that does not answer is UNAVAILABLE in time, and so is one that 
   if (s3.freeze === null) return
   const files = createS3Files({ ...s3, deadlineMs: 500, transferDeadlineMs: 500 })
   await files.write('a', Buffer.from('x'), 'text/plain')
-  s3.freeze()
+  await s3.freeze()
   try {
     await expect(files.head('a')).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     await expect(files.read('a')).rejects.toMatchObject({ code: 'UNAVAILABLE' })

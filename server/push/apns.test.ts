@@ -108,7 +108,7 @@ describe('APNs', () => {
     expect(await sender.send(beta, noticeOf())).toMatchObject({ outcome: 'accepted' })
     expect(sandbox.log[0]!.headers['apns-topic']).toBe('org.example.maru.beta')
     // Signed with a key that only the sandbox knows.
-    expect(await sender.send(target(), noticeOf())).toEqual({ outcome: 'refused', reason: 'InvalidProviderToken' })
+    expect(await sender.send(target(), noticeOf())).toMatchObject({ outcome: 'later', reason: 'InvalidProviderToken' })
     expect(await sender.send(target({ appId: 'org.example.other' }), noticeOf())).toEqual({
       outcome: 'refused',
       reason: 'APP_NOT_ALLOWED',
@@ -124,7 +124,7 @@ describe('APNs', () => {
     [400, 'DeviceTokenNotForTopic', 'dead'],
     [400, 'TopicDisallowed', 'refused'],
     [400, 'IdleTimeout', 'later'],
-    [403, 'InvalidProviderToken', 'refused'],
+    [403, 'InvalidProviderToken', 'later'],
     [413, 'PayloadTooLarge', 'refused'],
     [429, 'TooManyProviderTokenUpdates', 'later'],
     [429, 'TooManyRequests', 'later'],

@@ -103,8 +103,8 @@ describe('FCM', () => {
     [400, 'INVALID_ARGUMENT', 'message.token', 'dead'],
     [400, 'INVALID_ARGUMENT', 'message.android.ttl', 'refused'],
     [400, 'INVALID_ARGUMENT', undefined, 'refused'],
-    [401, 'THIRD_PARTY_AUTH_ERROR', undefined, 'refused'],
-    [403, 'PERMISSION_DENIED', undefined, 'refused'],
+    [401, 'THIRD_PARTY_AUTH_ERROR', undefined, 'later'],
+    [403, 'PERMISSION_DENIED', undefined, 'later'],
     [404, 'NOT_FOUND', undefined, 'refused'],
     [429, 'QUOTA_EXCEEDED', undefined, 'later'],
     [500, 'INTERNAL', undefined, 'later'],
@@ -144,7 +144,7 @@ describe('FCM', () => {
     expect(google.exchanges()).toBe(before + 1)
     google.next({ status: 401, reason: 'UNAUTHENTICATED' }, { status: 401, reason: 'UNAUTHENTICATED' })
     const outcome = await sender.send(target(), noticeOf())
-    expect(outcome).toEqual({ outcome: 'refused', reason: 'UNAUTHENTICATED' })
+    expect(outcome).toEqual({ outcome: 'later', reason: 'UNAUTHENTICATED', retryAfterMs: 60_000 })
   })
 
   test('what goes wrong with the token goes wrong with the notice, and is over with it', async () => {
@@ -153,7 +153,7 @@ describe('FCM', () => {
     google.nextExchange({ status: 503, headers: { 'retry-after': '7' } })
     expect(await send()).toEqual({ outcome: 'later', reason: 'HTTP 503', retryAfterMs: 7_000 })
     google.nextExchange({ status: 400, reason: 'invalid_grant' })
-    expect(await send()).toEqual({ outcome: 'refused', reason: 'invalid_grant' })
+    expect(await send()).toEqual({ outcome: 'later', reason: 'invalid_grant', retryAfterMs: 60_000 })
     google.nextExchange('held')
     expect(await send()).toEqual({ outcome: 'later', reason: 'TIMEOUT', retryAfterMs: null })
     expect(google.log).toEqual([])

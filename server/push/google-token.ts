@@ -1,7 +1,7 @@
 import { createPrivateKey, type KeyObject } from 'node:crypto'
 import { SignJWT } from 'jose'
 import type { Outbound } from '../lib/outbound.ts'
-import { asReason, readObject, retryAfterMs } from './outcomes.ts'
+import { asReason, mendMs, readObject, retryAfterMs } from './outcomes.ts'
 import type { FcmOptions, PushOutcome } from './push-sender.ts'
 
 /** What a token for sending messages, and nothing else, is asked for. */
@@ -77,7 +77,7 @@ export function createGoogleToken(options: {
     const reason = asReason(said.error) ?? `HTTP ${answer.status}`
     const isPassing = answer.status === 429 || answer.status >= 500 || answer.status === 200
     const wait = retryAfterMs(answer.headers.get('retry-after'))
-    throw new NoToken(isPassing ? { outcome: 'later', reason, retryAfterMs: wait } : { outcome: 'refused', reason })
+    throw new NoToken({ outcome: 'later', reason, retryAfterMs: isPassing ? wait : mendMs })
   }
 
   function fetchOnce(): Promise<string> {

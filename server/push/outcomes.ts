@@ -17,9 +17,13 @@ export function retryAfterMs(header: string | null | undefined): number | null {
   return Number.isNaN(ms) ? null : Math.min(Math.max(0, ms), longestWaitMs)
 }
 
+/** Who does not take our credentials may once somebody has mended them, and need not be asked all the time. Milliseconds. */
+export const mendMs = 60_000
+
 /** What becomes of a notice that was not accepted, as far as the status alone says. */
 export function outcomeOf(answer: Answer, reason = `HTTP ${answer.status}`): PushOutcome {
   const { status } = answer
+  if (status === 401 || status === 403) return { outcome: 'later', reason, retryAfterMs: mendMs }
   if (status === 408 || status === 429 || status >= 500) {
     return { outcome: 'later', reason, retryAfterMs: retryAfterMs(answer.retryAfter) }
   }

@@ -49,6 +49,8 @@ export function createWebPush(options: WebPushOptions & { outbound: Outbound; ti
     const { status } = answer
     if (status >= 200 && status < 300) return { outcome: 'accepted', providerId: answer.headers.get('location') }
     if (status === 404 || status === 410) return { outcome: 'dead', reason: `HTTP ${status}` }
+    // Made for another key than ours, or than the one we have now: that does not pass, and says nothing of the others.
+    if (status === 403) return { outcome: 'refused', reason: 'HTTP 403' }
     return outcomeOf({ status, retryAfter: answer.headers.get('retry-after'), body: '' })
   }
 

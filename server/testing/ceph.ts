@@ -15,7 +15,7 @@ export type S3Bucket = { endpoint: string; region: string; bucket: string; acces
 
 export type S3Server = S3Bucket & {
   /** Stops it from running, connections and all, without ending it; `thaw` lets it go on. Null where it is not the test's own. */
-  freeze: (() => void) | null
+  freeze: (() => Promise<void>) | null
   thaw: (() => void) | null
   /** Ends it where it is the test's own. */
   stop(): Promise<void>
@@ -104,7 +104,16 @@ export async function startCeph(): Promise<S3Server> {
     await untilItAnswers(endpoint, gateway)
     const place = { endpoint, region: 'us-east-1', bucket: 'maru-test', ...login }
     await createBucket(place)
-    return { ...place, freeze: () => void gateway.kill('SIGSTOP'), thaw: () => void gateway.kill('SIGCONT'), stop }
+    return {
+      ...place,
+      async freeze() {
+        gateway.kill('SIGSTOP')
+        // It has many threads, which do not all stop at once.
+        while (await fetch(endpoint, { signal: AbortSignal.timeout(200) }).then(() => true, () => false));
+      },
+      thaw: () => void gateway.kill('SIGCONT'),
+      stop,
+    }
   } catch (error) {
     await stop()
     throw error
