@@ -127,7 +127,8 @@ const attachment = `id filename contentType byteSize status failure url urlExpir
   waveform thumbnails { url width height contentType }`
 const message = `id kind channel { id } seq version author { id } content createdAt editedAt deletedAt
   replyTo { id } replyCount replies { edges { cursor node { id } } ${page} } viewerThread { lastReadSeq unreadCount }
-  mentions { id } reactions { emoji count userIds viewerHasReacted } pinnedAt attachments { ${attachment} }`
+  mentions { id } reactions { emoji count userIds viewerHasReacted } pinnedAt attachments { ${attachment} }
+  linkPreviews { url title description imageUrl imageWidth imageHeight siteName }`
 const channel = `id kind name topic createdAt directPeer { id } cursor firstSeq lastSeq lastMessage { id } memberCount
   members { edges { cursor node { ${member} } } ${page} totalCount }
   messages { edges { cursor node { ${message} } } ${page} } pinnedMessages { edges { cursor node { id } } }
@@ -165,6 +166,15 @@ async function sendPicture(channelId: string) {
   await run('mutation Complete($id: ID!) { completeUpload(attachmentId: $id) { id } }', { id })
   await finishPicture(app, id)
   await say(alice, channelId, '', { attachmentIds: [id] })
+}
+
+/** What a worker finds behind the link in a message. */
+async function showLink(messageId: string, content: string) {
+  const key = parseGlobalId(messageId)
+  if (key?.type !== 'Message') throw new Error('A message has the id of one')
+  const image = { imageKey: 'previews/tea', imageType: 'image/webp', imageWidth: 6, imageHeight: 4 }
+  const preview = { url: 'https://example.com/', title: 'Tea', description: null, siteName: null, ...image }
+  await app.app.services.linkPreviews.put(key, content, [preview])
 }
 
 /** A reminder of hers whose time has come. */
@@ -223,7 +233,8 @@ async function hearEverything(channelId: string) {
 test('every field that looks at the viewer says so, and no other', async () => {
   const groupId = await newChannel(alice, { kind: 'PUBLIC', name: 'square' }, [bob])
   const directId = await newChannel(alice, { kind: 'DIRECT', name: null }, [bob])
-  const root = await say(bob, groupId, '@alice')
+  const root = await say(bob, groupId, '@alice https://example.com/')
+  await showLink(root.id, root.content)
   await alice.client.request(AddContactDocument, { userId: bob.id })
   await alice.client.request(RegisterDeviceDocument, { input: { platform: 'FCM', token: 'phone' } })
   await alice.client.request(AddReactionDocument, { messageId: root.id, emoji: '👍' })

@@ -120,6 +120,11 @@ export const settings = {
   FCM_SERVICE_ACCOUNT_FILE: optional('no pushes to Android', 'Service account from Google, as JSON.', text(), {
     example: '/run/secrets/fcm.json',
   }),
+  FCM_DATA_ONLY: withDefault(
+    'off',
+    'Whether the Android app makes its notices itself. Of those that Google shows, a device that was off gets only the last few.',
+    flag(),
+  ),
   FCM_URL: optional('Google’s', 'Where FCM is reached, if not at Google’s; for tests and relays.', webAddress(), {
     example: 'https://fcm.googleapis.com',
   }),

@@ -108,6 +108,7 @@ function arrange(values: ValuesOf<typeof settings>) {
       }),
       apnsUrl: values.APNS_URL,
       fcmServiceAccountFile: values.FCM_SERVICE_ACCOUNT_FILE,
+      fcmDataOnly: values.FCM_DATA_ONLY,
       fcmUrl: values.FCM_URL,
       /** Null for what is derived from the JWT secret. */
       vapid: together({ publicKey: values.VAPID_PUBLIC_KEY, privateKey: values.VAPID_PRIVATE_KEY }),

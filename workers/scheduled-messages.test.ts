@@ -4,6 +4,7 @@ import { CancelScheduledMessageDocument, ScheduledMessagesDocument, ScheduleMess
 import { history, newChannel } from '../schema/testing/operations.ts'
 import type { JobContext, JobData } from '../server/jobs/jobs.ts'
 import { parseGlobalId } from '../server/lib/global-id.ts'
+import { storeTime } from '../server/lib/store-time.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
 import { createScheduledMessageJob } from './scheduled-messages.ts'
 
@@ -37,12 +38,18 @@ async function scheduleDue(content = 'tea at five'): Promise<{ id: string; data:
   const { scheduleMessage } = await alice.client.request(ScheduleMessageDocument, { input: { channelId, content, sendAt } })
   const parsed = parseGlobalId(scheduleMessage.id)
   if (parsed?.type !== 'ScheduledMessage') throw new Error('An id is of what it is of')
-  const [row] = await app.app.database.run<{ user_id: string; id: string; send_at: Date }>(
-    `update scheduled_messages set send_at = date_trunc('milliseconds', clock_timestamp()) where id = $1
-     returning user_id, id, send_at`,
-    [parsed.scheduledMessageId],
+  return { id: scheduleMessage.id, data: await setBack(parsed.scheduledMessageId, 0) }
+}
+
+/** Makes it due for so long already, in milliseconds; what a job of that time is given. */
+async function setBack(id: string, ms: number): Promise<Data> {
+  const { database } = app.app
+  const sendAt = new Date(+(await storeTime(database)) - ms)
+  const [row] = await database.run<{ user_id: string }>(
+    'update scheduled_messages set send_at = $2 where id = $1 returning user_id',
+    [id, sendAt],
   )
-  return { id: scheduleMessage.id, data: { userId: row!.user_id, id: row!.id, sendAt: row!.send_at.toISOString() } }
+  return { userId: row!.user_id, id, sendAt: sendAt.toISOString() }
 }
 
 const cancel = async (id: string) =>
@@ -174,15 +181,12 @@ test('one whose job is lost gets another', async () => {
   const { data } = await scheduleDue()
   const service = app.app.services.scheduledMessages
   expect(await service.sweep()).toBe(0)
-  const [row] = await app.app.database.run<{ send_at: Date }>(
-    `update scheduled_messages set send_at = send_at - interval '20 minutes' where id = $1 returning send_at`,
-    [data.id],
-  )
+  const lost = await setBack(data.id, 20 * 60_000)
   expect(await service.sweep()).toBe(1)
   expect(await waitingJobs(data)).toHaveLength(2)
   await runOn(app, data)
   expect(await said()).toEqual([])
-  await runOn(app, { ...data, sendAt: row!.send_at.toISOString() })
+  await runOn(app, lost)
   expect(await said()).toEqual(['tea at five'])
   expect(await service.sweep()).toBe(0)
 })

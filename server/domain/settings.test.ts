@@ -3,6 +3,7 @@ import { type Database, openDatabase } from '../../drizzle/connection.ts'
 import { migrate } from '../../drizzle/migrate.ts'
 import { MaruError, unavailable } from '../errors.ts'
 import { checkMailAddress, mailAddressKey } from '../lib/mail-address.ts'
+import { countLockWaits } from '../testing/lock-waits.ts'
 import { createTestDatabase } from '../testing/test-app.ts'
 import { createSettingsService, type SettingsInput, settingsOf } from './settings.ts'
 
@@ -79,6 +80,24 @@ describe('an address', () => {
     expect(await service.update(userId, { email: null })).toMatchObject({ email: null, emailVerified: false })
     expect(await service.confirmAddress(userId, mailAddressKey('alice@example.com'))).toBe(false)
     expect(await service.confirmAddress('998', mailAddressKey('alice@example.com'))).toBe(false)
+  })
+
+  test('that is changed at the moment of its answer stays unconfirmed', async () => {
+    const service = open()
+    await service.update(userId, { email: 'alice@example.org' })
+    const [changed, go] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()]
+    const change = database.transaction(async (tx) => {
+      await tx.run(`update settings set email = 'alice@example.com' where user_id = $1`, [userId])
+      changed.resolve()
+      await go.promise
+    })
+    await changed.promise
+    const answer = service.confirmAddress(userId, mailAddressKey('alice@example.org'))
+    await expect.poll(() => countLockWaits(database)).toBe(1)
+    go.resolve()
+    await change
+    expect(await answer).toBe(false)
+    expect(await service.find(userId)).toMatchObject({ email: 'alice@example.com', emailVerified: false })
   })
 
   test('is asked at most once in a minute, and a few times in a day', async () => {

@@ -69,8 +69,8 @@ export function createMailer({ url, from, timeoutMs = defaultTimeoutMs, ca }: Ma
       // A mail that was being handed over as the connection broke may have been taken: whoever sent it decides.
       maxRequeues: 0,
       // Up to the greeting; it must be over before the silence of a socket counts, which may come at any time.
-      connectionTimeout: timeoutMs / 3,
-      socketTimeout: timeoutMs / 2,
+      connectionTimeout: Math.ceil(timeoutMs / 3),
+      socketTimeout: Math.ceil(timeoutMs / 2),
       idleTimeout: idleMs,
       // No text of a user's may name a file or an address to fetch.
       disableFileAccess: true,

@@ -179,7 +179,9 @@ export function createNotices(database: Database) {
         data: { channelId: channelGlobalId(key.channelId), upToSeq: String(key.seq), reason: 'read' },
       }),
 
-    ofBadge: (channelId: string, badge: number): PushNotice => silent('badge', channelId, badge, {}),
+    /** The number alone, as it is once a channel is read up to a seq. */
+    ofBadge: (channelId: string, seq: number, badge: number): PushNotice =>
+      silent('badge', channelId, badge, { data: { channelId: channelGlobalId(channelId), upToSeq: String(seq) } }),
 
     /** What a user wanted to be reminded of. */
     async ofReminder(

@@ -23,6 +23,7 @@ export function openPushSender({ config, vapid, publicUrl, outbound, trusted = [
       ? null
       : {
           serviceAccount: readServiceAccount(config.fcmServiceAccountFile),
+          isDataOnly: config.fcmDataOnly,
           ...(config.fcmUrl === null ? {} : { url: config.fcmUrl }),
         }
   // Push services want somebody to write to; a server that only this machine reaches has no address that would do.

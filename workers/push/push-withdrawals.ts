@@ -129,7 +129,7 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
           if (left.left > 0) return left
           await withdrawAll(rows)
           // What wakes the app in the background may come late there, or never; the number on the icon need not wait.
-          if (device.platform === 'APNS') await delivering.tell(device, notices.ofBadge(channelId, badge))
+          if (device.platform === 'APNS') await delivering.tell(device, notices.ofBadge(channelId, seq, badge))
           return left
         }),
       )

@@ -1,6 +1,6 @@
 import type { Taken } from './evidence.ts'
 import type { Blow, LostAnswer } from './ledger.ts'
-import { type Context, nameOf } from './verify.ts'
+import { type Context, nameOf } from './verdict.ts'
 
 /**
  * How long what a provider has taken may go without being noted by a worker that lives: a request is given up after

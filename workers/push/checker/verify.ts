@@ -3,23 +3,7 @@ import { banFor, type Cause, excuseFor, isCause, mayHold } from './causes.ts'
 import { verifyDoubles } from './doubles.ts'
 import type { Evidence, Row, Taken } from './evidence.ts'
 import { type Device, keyOf, type Ledger, type Message } from './ledger.ts'
-
-/** The promises that are watched over, by name. */
-export type Promised =
-  | 'told' // each device that should be told of a message is told of it
-  | 'untold' // nobody else is
-  | 'once' // none twice, but for what was in flight when a worker ended, or when an answer was lost
-  | 'replaced' // what comes twice takes its own place on the device
-  | 'log' // what became of each is noted, and true
-  | 'done' // no job is left, nor laid aside
-  | 'dead' // a token that is dead is forgotten, and left alone
-  | 'badge' // the number is what is unread, and never less than nothing
-  | 'protocol' // providers have nothing to complain of
-
-/** Something that must not be. */
-export type Finding = { kind: Promised; text: string }
-
-export type Verdict = { findings: Finding[]; counts: Map<string, number> }
+import { type Context, type Finding, nameOf, spell, type Verdict } from './verdict.ts'
 
 /**
  * How long ago may have been seen what a push is decided by, at the moment when its provider takes it: a request may last
@@ -59,22 +43,9 @@ export function verify(ledger: Ledger, evidence: Evidence): Verdict {
   return { findings, counts }
 }
 
-/** What all parts of the look share. */
-export type Context = {
-  ledger: Ledger
-  evidence: Evidence
-  find(kind: Promised, what: string, ...shown: unknown[]): void
-  count(what: string, by?: number): void
-}
-
 type Seen = { taken: Map<string, Taken[]>; rows: Map<string, Row>; summaries: Map<string, Row> }
 
 const pairOf = (device: Device, key: string): string => `${device.id} ${key}`
-
-const spell = (value: unknown): string => JSON.stringify(value)
-
-export const nameOf = (device: Device): string =>
-  `${device.owner.username}’s ${device.platform} (${device.owner.role}, ${device.id})`
 
 const brief = (row: Row | undefined) => row && { status: row.status, reason: row.reason, attempts: row.attempts, createdAt: row.createdAt }
 
