@@ -56,6 +56,16 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
     )
   }
 
+  /** What was held back for a summary is not part of it any more. */
+  async function skipHeld(message: MessageRow, held: readonly Shown[]): Promise<void> {
+    if (held.length === 0) return
+    await database.run(
+      `/* push skip */ update push_deliveries set status = 'SKIPPED', reason = 'DELETED'
+       where user_id = any ($1::bigint[]) and channel_id = $2 and subject_id = $3 and status = 'HELD'`,
+      [held.map((row) => row.userId), message.channelId, message.id],
+    )
+  }
+
   async function withdrawDeleted(message: MessageRow, userIds: readonly string[]): Promise<Left> {
     const shown = (
       await database.run<RawShown>(
@@ -65,6 +75,7 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
         [userIds, message.channelId, message.id],
       )
     ).map(toShown)
+    await skipHeld(message, shown.filter((row) => row.status === 'HELD'))
     const sent = shown.filter((row) => row.status === 'SENT')
     const devices = await devicesBy(sent.map((row) => row.userId))
     const badges = await findBadges(database, sent.map((row) => row.userId))
@@ -87,12 +98,6 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
     async deleted({ channelId, messageId }: JobData['push-withdraw']): Promise<void> {
       const message = await readMessage(database, { channelId, messageId })
       if (message === null) return
-      await database.run(
-        `/* push deleted */ update push_deliveries set status = 'SKIPPED', reason = 'DELETED'
-         where channel_id = $1 and subject_id = $2 and status = 'HELD'
-           and user_id = any (array(select user_id from members where channel_id = $1))`,
-        [channelId, messageId],
-      )
       const lefts: Left[] = []
       for (let after = '0'; ; ) {
         const rows = await database.run<{ user_id: string }>(

@@ -1,28 +1,29 @@
 import type { Database } from '../../drizzle/connection.ts'
 
-/** Rows of one statement. */
-const atOnce = 10_000
+/** How much of the log one statement removes, in milliseconds of the time that it is of. */
+const sliceMs = 3_600_000
 
 /** What was not sent within a day is no news any more; whoever was to be told has left, or has no device now. */
 const pendingHours = 25
 
-/** Removes what is older from the log of pushes, and closes what nobody will send. Returns how many rows went. */
-export async function sweepPushes(database: Database, days: number): Promise<number> {
+const dayMs = 24 * 3_600_000
+
+/** Removes what is older from the log of pushes, and closes what nobody will send. */
+export async function sweepPushes(database: Database, days: number): Promise<void> {
   await database.run(
     `/* push expire */ update push_deliveries set status = 'REFUSED', reason = coalesce(reason, 'EXPIRED')
      where created_at < now() - interval '${pendingHours} hours' and status in ('PENDING', 'HELD')`,
     [],
   )
-  let removed = 0
-  for (let last = atOnce; last === atOnce; removed += last) {
-    const rows = await database.run(
-      `/* push sweep */ delete from push_deliveries where (user_id, device_id, channel_id, subject_id) in (
-         select user_id, device_id, channel_id, subject_id from push_deliveries
-         where created_at < now() - $1::int * interval '1 day' limit ${atOnce}
-       ) returning user_id`,
-      [days],
+  const end = Date.now() - days * dayMs
+  for (;;) {
+    const [row] = await database.run<{ first: Date | null }>(
+      '/* push oldest */ select min(created_at) as first from push_deliveries',
+      [],
     )
-    last = rows.length
+    const first = row?.first == null ? end : +row.first
+    if (first >= end) return
+    const until = new Date(Math.min(first + sliceMs, end)).toISOString()
+    await database.run('/* push sweep */ delete from push_deliveries where created_at <= $1::timestamptz', [until])
   }
-  return removed
 }
