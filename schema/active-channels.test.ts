@@ -161,6 +161,19 @@ test('a replica that ends says that its sockets are gone', async () => {
   heard.stop()
 })
 
+test('it holds on while one of two sockets is left', async () => {
+  const replica = await app.addReplica()
+  const { activeChannels } = replica.app.services
+  const viewer = { userId: userIdOf(bob), sessionId: sessionOf(bob.tokens.refreshToken), expiresAt: null }
+  await show(bob, channelId)
+  activeChannels.opened(viewer)
+  activeChannels.opened(viewer)
+  activeChannels.closed(viewer)
+  await activeChannels.close()
+  expect(await holds(bob)).toBeGreaterThan(60)
+  await replica.stop()
+})
+
 test('what is about to run out runs out, though a socket closes', async () => {
   const replica = await app.addReplica()
   const { activeChannels } = replica.app.services

@@ -15,6 +15,7 @@ async function start(surroundings: Surroundings, parts: Part[], fail: Fail): Pro
   const app = await createApp(surroundings, store)
   parts.push({ name: 'app', stop: app.close })
   if (process.argv.includes('--without-workers')) {
+    await app.jobs.open()
     log.info('No workers run in this process. Somewhere at least one must run: npm run worker')
   } else {
     const workers = await startWorkers({ core: app, maintenance: store.maintenance, ...surroundings })

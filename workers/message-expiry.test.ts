@@ -42,9 +42,7 @@ afterEach(async () => {
 })
 afterAll(() => app.stop())
 
-const onError = (error: unknown) => {
-  throw error
-}
+const onError = (error: unknown) => expect.fail(String(error))
 const expiryOn = ({ app: { database, services } }: Replica) =>
   createMessageExpiry({ database, service: services.messageExpiry, onError })
 

@@ -42,14 +42,14 @@ export function joinSpans(sent: readonly Sent[]): Sent[] {
   return joined
 }
 
-/** Messages that may hold a link: a dot or a scheme within a word. Whether they do is looked at when it is opened. */
+/** Messages that may hold a link. Whether they do is looked at when it is opened. */
 async function findLinked({ run }: Transaction, sent: readonly Sent[]) {
   const rows = await run<{ channel_id: string; id: string }>(
     `/* outbox links */ select m.channel_id, m.id
      from unnest($1::bigint[], $2::int[], $3::int[]) as w (channel_id, first_seq, last_seq)
      join messages m on m.channel_id = w.channel_id and m.seq between w.first_seq and w.last_seq
      where m.channel_id = any ($1::bigint[]) and m.id >= $4::bigint and m.deleted_at is null
-       and m.content ~* '(https?://|[[:alnum:]]\\.[[:alpha:]]{2})'`,
+       and m.content ~* 'https?://'`,
     [
       sent.map((span) => span.channelId),
       sent.map((span) => span.firstSeq),

@@ -8,6 +8,7 @@ import type { Log } from '../server/observability/log.ts'
 import type { Metrics } from '../server/observability/metrics.ts'
 import { createFilesRemoveJob } from './files-remove.ts'
 import { createLinkPreviewJob } from './link-previews/link-preview-job.ts'
+import { sweepLinkCache } from './link-previews/link-cache.ts'
 import { createMail } from './mail/mail.ts'
 import { createMediaJob } from './media/media-job.ts'
 import { createMediaProcessor } from './media/media.ts'
@@ -53,13 +54,20 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
   const tempDir = join(config.dataDir, 'tmp')
   const processor = createMediaProcessor({ tempDir })
   const mail = createMail({ core, config, secret: core.secret, log })
-  const expiry = createMessageExpiry({ database: maintenance, service: services.messageExpiry, onError })
+  const stopping = new AbortController()
+  const expiry = createMessageExpiry({
+    database: maintenance,
+    service: services.messageExpiry,
+    onError,
+    signal: stopping.signal,
+  })
 
   const handlers: JobHandlers = {
     ...createPush({ core, sender, metrics, perMinute: config.push.perMinute, mailTimes: mail.dueTimes }),
     media: createMediaJob({ attachments: services.attachments, files, processor, tempDir, log }),
     'files-remove': createFilesRemoveJob({ attachments: services.attachments, files }),
-    'link-preview': createLinkPreviewJob({
+    // An edit asks for it, whatever the setting.
+    'link-preview': !config.linkPreviews ? async () => {} : createLinkPreviewJob({
       database,
       store: messages,
       linkPreviews: services.linkPreviews,
@@ -98,12 +106,16 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
       { everyMs: messageExpiryMs, work: expiry.run },
       { everyMs: sweepMs, work: () => sweepPushes(maintenance, config.push.logDays) },
       { everyMs: sweepMs, work: () => services.attachments.sweep() },
+      { everyMs: sweepMs, work: () => services.scheduledMessages.sweep() },
+      { everyMs: sweepMs, work: () => services.reminders.sweep() },
+      { everyMs: sweepMs, work: () => sweepLinkCache(maintenance) },
     ],
   })
 
   return {
     async stop() {
       unlisten()
+      stopping.abort()
       await Promise.all([upkeep.stop(), relay.stop(), jobs.close()])
       await Promise.all([processor.close(), sender.close(), mail.close()])
       await outbound.close()

@@ -714,12 +714,7 @@ export type RemoveLinkPreviewMutationVariables = Exact<{
 
 export type RemoveLinkPreviewMutation = {
   removeLinkPreview: {
-    message: (
-      {
-      linkPreviews: Array<LinkPreviewFragment>
-    }
-      & MessageFragment
-    )
+    message: MessageFragment
   }
 };
 
@@ -837,7 +832,8 @@ export type MessageFragment = {
     displayName: string
   }>,
   reactions: Array<ReactionFragment>,
-  attachments: Array<AttachmentFragment>
+  attachments: Array<AttachmentFragment>,
+  linkPreviews: Array<LinkPreviewFragment>
 };
 
 export type ReactionFragment = {
@@ -1560,6 +1556,9 @@ const MessageText = `fragment Message on Message {
   attachments {
     ...Attachment
   }
+  linkPreviews {
+    ...LinkPreview
+  }
   pinnedAt
 }`
 
@@ -1741,6 +1740,7 @@ export const ChannelDocument: TypedDocument<ChannelQuery, ChannelQueryVariables>
 ${AttachmentText}
 ${ChannelText}
 ${ViewerChannelText}
+${LinkPreviewText}
 ${MemberText}
 ${MessageText}
 ${ReactionText}
@@ -1792,6 +1792,7 @@ export const ChannelsDocument: TypedDocument<ChannelsQuery, ChannelsQueryVariabl
 ${AttachmentText}
 ${ChannelText}
 ${ViewerChannelText}
+${LinkPreviewText}
 ${MemberText}
 ${MessageText}
 ${ReactionText}
@@ -1828,6 +1829,7 @@ export const CreateChannelDocument: TypedDocument<CreateChannelMutation, CreateC
 ${AttachmentText}
 ${ChannelText}
 ${ViewerChannelText}
+${LinkPreviewText}
 ${MemberText}
 ${MessageText}
 ${ReactionText}
@@ -1846,6 +1848,7 @@ export const OpenDirectChannelDocument: TypedDocument<OpenDirectChannelMutation,
 ${AttachmentText}
 ${ChannelText}
 ${ViewerChannelText}
+${LinkPreviewText}
 ${MemberText}
 ${MessageText}
 ${ReactionText}
@@ -1876,6 +1879,7 @@ export const JoinChannelDocument: TypedDocument<JoinChannelMutation, JoinChannel
 ${AttachmentText}
 ${ChannelText}
 ${ViewerChannelText}
+${LinkPreviewText}
 ${MemberText}
 ${MessageText}
 ${ReactionText}
@@ -2051,9 +2055,6 @@ export const RemoveLinkPreviewDocument: TypedDocument<RemoveLinkPreviewMutation,
   removeLinkPreview(messageId: $messageId, url: $url) {
     message {
       ...Message
-      linkPreviews {
-        ...LinkPreview
-      }
     }
   }
 }
@@ -2154,6 +2155,7 @@ export const HistoryDocument: TypedDocument<HistoryQuery, HistoryQueryVariables>
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${MessagePageText}
@@ -2169,6 +2171,7 @@ export const MessageDocument: TypedDocument<MessageQuery, MessageQueryVariables>
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2191,6 +2194,7 @@ export const MessageThreadDocument: TypedDocument<MessageThreadQuery, MessageThr
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${MessagePageText}
@@ -2208,6 +2212,7 @@ export const PinnedMessagesDocument: TypedDocument<PinnedMessagesQuery, PinnedMe
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${MessagePageText}
@@ -2224,6 +2229,7 @@ export const SendMessageDocument: TypedDocument<SendMessageMutation, SendMessage
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2239,6 +2245,7 @@ export const EditMessageDocument: TypedDocument<EditMessageMutation, EditMessage
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2254,6 +2261,7 @@ export const DeleteMessageDocument: TypedDocument<DeleteMessageMutation, DeleteM
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2269,6 +2277,7 @@ export const AddReactionDocument: TypedDocument<AddReactionMutation, AddReaction
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2284,6 +2293,7 @@ export const RemoveReactionDocument: TypedDocument<RemoveReactionMutation, Remov
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2299,6 +2309,7 @@ export const PinMessageDocument: TypedDocument<PinMessageMutation, PinMessageMut
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2314,6 +2325,7 @@ export const UnpinMessageDocument: TypedDocument<UnpinMessageMutation, UnpinMess
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${UserText}`,
@@ -2350,6 +2362,7 @@ export const RemindersDocument: TypedDocument<RemindersQuery, RemindersQueryVari
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${ReminderText}
@@ -2364,6 +2377,7 @@ export const CreateReminderDocument: TypedDocument<CreateReminderMutation, Creat
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${ReminderText}
@@ -2442,6 +2456,7 @@ export const SearchMessagesDocument: TypedDocument<SearchMessagesQuery, SearchMe
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${HighlightText}
@@ -2476,6 +2491,7 @@ export const MessagesDocument: TypedDocument<MessagesSubscription, MessagesSubsc
   }
 }
 ${AttachmentText}
+${LinkPreviewText}
 ${MessageText}
 ${ReactionText}
 ${MessageEventText}
@@ -2534,6 +2550,7 @@ export const InboxDocument: TypedDocument<InboxSubscription, InboxSubscriptionVa
 }
 ${AttachmentText}
 ${ChannelText}
+${LinkPreviewText}
 ${MemberText}
 ${MessageText}
 ${ReactionText}

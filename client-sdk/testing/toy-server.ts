@@ -254,6 +254,8 @@ export class ToyServer {
         replyCount: 0,
         mentions: [],
         reactions: [],
+        attachments: [],
+        linkPreviews: [],
       },
     }
   }

@@ -1,4 +1,5 @@
-import { pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
+import { sql } from 'drizzle-orm'
+import { index, pgTable, primaryKey, text } from 'drizzle-orm/pg-core'
 import { instant, snowflake } from '../columns.ts'
 
 /** What somebody wants to be reminded of. */
@@ -16,5 +17,9 @@ export const reminders = pgTable(
     /** When the user was reminded; null until then. */
     remindedAt: instant('reminded_at'),
   },
-  (table) => [primaryKey({ columns: [table.userId, table.id] })],
+  (table) => [
+    primaryKey({ columns: [table.userId, table.id] }),
+    // What is overdue, as its job was lost, is found by this.
+    index('reminders_due').on(table.remindAt).where(sql`${table.remindedAt} is null`),
+  ],
 )

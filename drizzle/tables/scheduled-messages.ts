@@ -1,4 +1,5 @@
-import { pgTable, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core'
+import { sql } from 'drizzle-orm'
+import { index, pgTable, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core'
 import { instant, snowflake } from '../columns.ts'
 
 /** What somebody has written to be sent later. It goes when it is sent. */
@@ -19,5 +20,7 @@ export const scheduledMessages = pgTable(
   (table) => [
     primaryKey({ columns: [table.userId, table.id] }),
     uniqueIndex('scheduled_messages_key').on(table.userId, table.idempotencyKey),
+    // What is overdue, as its job was lost, is found by this.
+    index('scheduled_messages_due').on(table.sendAt).where(sql`${table.failure} is null`),
   ],
 )

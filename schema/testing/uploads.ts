@@ -69,8 +69,3 @@ export async function finishPicture({ app }: Replica, id: string): Promise<strin
   await files.remove([work.key])
   return [shown, square.key, fit.key]
 }
-
-/** Does the jobs that remove files, as far as there are any for these attachments. */
-export async function removeFiles({ app }: Replica, ids: readonly string[]): Promise<void> {
-  for (const id of ids) await app.services.attachments.remove(keyOf(id).userId, [keyOf(id).id])
-}

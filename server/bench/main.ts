@@ -2,6 +2,7 @@ import { benchDelay } from './delay.ts'
 import { type BenchOptions, parseBench, usage } from './options.ts'
 import { benchPages } from './pages.ts'
 import { benchPeers } from './peers.ts'
+import { benchPushes } from './pushes.ts'
 import { benchSends } from './sends.ts'
 import { benchStoreCatchUp } from './store-catch-up.ts'
 import { benchStorePages } from './store-pages.ts'
@@ -18,6 +19,7 @@ const benchmarks: Record<string, (options: BenchOptions) => Promise<void>> = {
   variety: benchVariety,
   storm: benchStorm,
   delay: benchDelay,
+  pushes: benchPushes,
   'store-sends': benchStoreSends,
   'store-pages': benchStorePages,
   'store-catch-up': benchStoreCatchUp,

@@ -125,7 +125,7 @@ export function createMessagesService(deps: Deps) {
       const kind = input.kind ?? 'USER'
       const key = input.idempotencyKey ?? randomUUID()
       const files = input.attachments ?? []
-      const claim = { channelId, keyHash: keyHash({ authorId: viewerId, key }) }
+      const claim = files.length === 0 ? null : { channelId, keyHash: keyHash({ authorId: viewerId, key }) }
       for (let attempt = 0; attempt < maxAuthorisations; attempt++) {
         const membershipVersion = await rights.check(viewerId, channelId)
         const content = checkContent(input.content, files.length > 0)
@@ -133,7 +133,7 @@ export function createMessagesService(deps: Deps) {
         const root = await findRoot(channelId, input.replyTo)
         const mentionIds = await findMentions(channelId, viewerId, content)
         const bodyHash = hashOf(JSON.stringify([kind, content, root?.id ?? null, ...files.map(({ id }) => id)]))
-        if (files.length > 0) await attached.claim(viewerId, files, claim)
+        if (claim !== null) await attached.claim(viewerId, files, claim)
         const outcome = await store.send(channelId, membershipVersion, {
           authorId: viewerId,
           key,
@@ -149,10 +149,10 @@ export function createMessagesService(deps: Deps) {
           continue
         }
         if (outcome.outcome === 'sent' || outcome.outcome === 'repeated') {
-          if (files.length > 0) await attached.confirm(outcome.message)
+          if (claim !== null) await attached.confirm(outcome.message)
           return outcome.message
         }
-        if (files.length > 0) await attached.giveBack(viewerId, files, claim)
+        if (claim !== null) await attached.giveBack(viewerId, files, claim)
         if (outcome.outcome === 'expired') {
           throw new MaruError('NOT_FOUND', 'What was sent with this key has been removed since.', { field: 'input.idempotencyKey' })
         }

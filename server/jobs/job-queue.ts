@@ -10,6 +10,8 @@ import { type JobAdder, type JobContext, type JobHandlers, type JobKind, jobKind
  * worker dies goes to another within a heartbeat; one that fails for good is laid aside for an operator to look at.
  */
 export type JobQueue = JobAdder & {
+  /** Makes the queues, where nobody has; whoever adds a job first does it otherwise. */
+  open(): Promise<void>
   /** Starts to run jobs in this process. Called once. */
   work(handlers: JobHandlers): Promise<void>
   /** Looks at once for jobs of these kinds, rather than with the next turn; nothing where this process runs none. */
@@ -100,6 +102,10 @@ export function createJobQueue({ database, onAdded, onDone, onError }: JobQueueO
   }
 
   return {
+    async open() {
+      await open()
+    },
+
     async add(tx, jobs) {
       if (jobs.length === 0) return
       const { boss } = await open()

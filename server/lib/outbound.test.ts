@@ -44,7 +44,6 @@ async function serveRaw(answer: (socket: Socket) => void) {
 }
 
 const open: Outbound[] = []
-
 function outbound(options: Partial<OutboundOptions> = {}): Outbound {
   const made = createOutbound({ userAgent: 'MaruBot/1.0', ...options })
   open.push(made)
@@ -63,18 +62,14 @@ const reason = (promise: Promise<unknown>) =>
 
 describe('names', () => {
   test('one private address among public ones is enough to refuse', async () => {
-    const resolve = async () => [
-      { address: '2d00::1', family: 6 },
-      { address: '127.0.0.1', family: 4 },
-    ]
+    const resolve = async () => [{ address: '2d00::1', family: 6 }, { address: '127.0.0.1', family: 4 }]
     expect(await reason(outbound({ resolve }).fetch('http://two-faced.example', limits))).toBe('refused')
   })
 
   test('a name that has another answer a moment later is asked once, and the first answer is what counts', async () => {
-    const answers = [{ address: '2d00::1', family: 6 }]
     let lookups = 0
     // 2d00::/8 is given to nobody: the connection fails, and must not go where the second answer points.
-    const resolve = async () => [lookups++ === 0 ? answers[0]! : { address: '127.0.0.1', family: 4 }]
+    const resolve = async () => [lookups++ === 0 ? { address: '2d00::1', family: 6 } : { address: '127.0.0.1', family: 4 }]
     const rebinding = outbound({ resolve })
     const first = await reason(rebinding.fetch('http://rebind.example', { ...limits, timeoutMs: 300 }))
     expect(['failed', 'timeout']).toContain(first)
@@ -110,8 +105,7 @@ test('exceptions are for that host and port, and not for others', async () => {
 test('asks with the name it was given, and answers with what came', async () => {
   const seen: unknown[] = []
   const { port, url } = await serve((request, response) => {
-    const { cookie, 'user-agent': userAgent, 'x-one': one } = request.headers
-    seen.push({ cookie, userAgent, one })
+    seen.push([request.headers.cookie, request.headers['user-agent'], request.headers['x-one']])
     response.writeHead(404, { 'set-cookie': 'a=b', 'content-type': 'text/plain' }).end('not here')
   })
   const client = outbound({ allowed: [`localhost:${port}`] })
@@ -121,7 +115,7 @@ test('asks with the name it was given, and answers with what came', async () => 
     expect(answer.headers.get('content-type')).toBe('text/plain')
     expect(answer.body.toString()).toBe('not here')
   }
-  const expected = { cookie: undefined, userAgent: 'MaruBot/1.0', one: '1' }
+  const expected = [undefined, 'MaruBot/1.0', '1']
   expect(seen).toEqual([expected, expected])
 })
 
@@ -162,8 +156,7 @@ describe('redirects', () => {
     const client = outbound({ allowed: [`localhost:${port}`, `localhost:${other.port}`] })
     const headers = { authorization: 'Bearer x', 'x-kept': 'yes', 'content-type': 'text/plain' }
     const request = { ...limits, method: 'POST', body: 'body', headers, maxRedirects: 1 }
-    expect((await client.fetch(`${url}/303`, request)).body.toString()).toBe('there')
-    expect((await client.fetch(`${url}/307`, request)).body.toString()).toBe('there')
+    for (const status of [303, 307]) expect((await client.fetch(`${url}/${status}`, request)).status).toBe(200)
     expect(seen).toEqual([['GET', undefined, 'yes'], ['POST', undefined, 'yes'], 'body'])
   })
 
@@ -192,10 +185,8 @@ describe('what never ends', () => {
     socket.on('drain', more)
     more()
   }
-  const drip = (socket: Socket, piece: string) => {
-    const timer = setInterval(() => socket.write(piece), 20)
+  const drip = (socket: Socket, piece: string, timer = setInterval(() => socket.write(piece), 20)) =>
     socket.on('close', () => clearInterval(timer))
-  }
   const head = 'HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n'
 
   test('an endless body', async () => {
@@ -303,6 +294,6 @@ test('an answer that is no HTTP fails, and so does a host that hangs up', async 
   }
   const gone = createRawServer()
   const port = await opened(gone)
-  await new Promise((resolve) => gone.close(resolve))
+  gone.close()
   expect(await reason(outbound({ allowed: [`localhost:${port}`] }).fetch(`http://localhost:${port}`, limits))).toBe('failed')
 })

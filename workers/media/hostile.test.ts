@@ -182,6 +182,16 @@ test('closing ends what is under way', async () => {
   await expect(processor.read(await picture(), 'image/jpeg')).rejects.toThrow('closed')
 })
 
+test('closing ends a child that is only starting', async () => {
+  const processor = start({ processes: 1 })
+  const refused = processor.read(await picture(), 'image/jpeg').catch((error: Error) => error.message)
+  await expect.poll(() => processesOf(process.pid).some((one) => isChildIn(one, processor.tempDir))).toBe(true)
+  await processor.close()
+  expect(await refused).toBe('The media processor is closed.')
+  expect(processesOf(process.pid).some((one) => isChildIn(one, processor.tempDir))).toBe(false)
+  expect(readdirSync(processor.tempDir)).toEqual([])
+})
+
 test('a child does not outlive a worker that is killed, and the next worker tidies up', async () => {
   const processor = start({ processes: 1 })
   const file = waitingFile(processor.folder)

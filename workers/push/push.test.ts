@@ -32,7 +32,9 @@ afterAll(async () => {
   await app.stop()
   await providers.stop()
 })
-afterEach(() => expect(providers.complaints()).toEqual([]))
+afterEach(() => {
+  if (providers.complaints().length > 0) throw new Error(providers.complaints().join('\n'))
+})
 
 const someone = (name: string) => app.signUp(`${name}${++count}`)
 

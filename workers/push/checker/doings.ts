@@ -105,6 +105,7 @@ export function createDoings(ledger: Ledger, signal: AbortSignal) {
       case 0:
         return channel.kind === 'GROUP' ? comeOrGo(person, channel) : undefined
       case 1: {
+        if (!isIn) return
         const isMuted = !place.muted.now()
         return change(place.muted, isMuted, setNotifications(person, channel, { mutedUntil: isMuted ? inAnHour() : null }))
       }
@@ -155,7 +156,6 @@ export function createDoings(ledger: Ledger, signal: AbortSignal) {
     async beRestless(person: Person, random: Random, isOver: () => boolean, mostMs: number): Promise<void> {
       while (!isOver()) {
         await sleep(random.below(mostMs))
-        // Those who are out may be put out of a channel that they ask about at this moment.
         if (!isOver()) await changeMind(person, random)
       }
     },
