@@ -132,7 +132,13 @@ export async function createCore(
     },
     { tokens, refreshDays: config.auth.refreshTokenDays, external: provider !== null },
     redis === null ? createMemoryRegistry : redisRegistry({ redis, deployment, onError }),
-    { webPushKey: vapid.publicKey, askForVerification: null },
+    {
+      webPushKey: vapid.publicKey,
+      askForVerification:
+        config.mail === null
+          ? null
+          : (tx, userId) => jobs.add(tx, [{ kind: 'email-verification', data: { userId } }]),
+    },
   )
 
   return {

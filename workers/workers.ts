@@ -3,6 +3,8 @@ import type { Database } from '../drizzle/connection.ts'
 import type { Config } from '../server/config.ts'
 import type { Core } from '../server/core.ts'
 import type { JobHandlers } from '../server/jobs/jobs.ts'
+import { dropStaleActiveChannels } from '../server/domain/active-channels.ts'
+import { dropDevicesOfEndedSessions } from '../server/domain/devices.ts'
 import { createOutbound } from '../server/lib/outbound.ts'
 import type { Log } from '../server/observability/log.ts'
 import type { Metrics } from '../server/observability/metrics.ts'
@@ -43,6 +45,9 @@ const countMs = 15_000
 
 /** How often it is looked for what is kept no longer, in milliseconds. */
 const sweepMs = 10 * 60_000
+
+/** How often it is looked through what is gone as a rule already, in milliseconds. */
+const rareMs = 3_600_000
 
 /** Starts the work that nobody waits for. Any number of processes may run it. Throws a StartError where a setting is wrong. */
 export async function startWorkers({ core, maintenance, config, log, metrics, trusted = [] }: WorkerOptions): Promise<Workers> {
@@ -105,6 +110,8 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
       { everyMs: countMs, work: count },
       { everyMs: messageExpiryMs, work: expiry.run },
       { everyMs: sweepMs, work: () => sweepPushes(maintenance, config.push.logDays) },
+      { everyMs: sweepMs, work: () => dropStaleActiveChannels(maintenance) },
+      { everyMs: rareMs, work: () => dropDevicesOfEndedSessions(maintenance) },
       { everyMs: sweepMs, work: () => services.attachments.sweep() },
       { everyMs: sweepMs, work: () => services.scheduledMessages.sweep() },
       { everyMs: sweepMs, work: () => services.reminders.sweep() },

@@ -1,4 +1,5 @@
 import { benchDelay } from './delay.ts'
+import { benchMedia } from './media.ts'
 import { type BenchOptions, parseBench, usage } from './options.ts'
 import { benchPages } from './pages.ts'
 import { benchPeers } from './peers.ts'
@@ -20,6 +21,7 @@ const benchmarks: Record<string, (options: BenchOptions) => Promise<void>> = {
   storm: benchStorm,
   delay: benchDelay,
   pushes: benchPushes,
+  media: benchMedia,
   'store-sends': benchStoreSends,
   'store-pages': benchStorePages,
   'store-catch-up': benchStoreCatchUp,

@@ -21,7 +21,10 @@ const names = ['alice', 'bob', 'carol', 'dave', 'erin', '지우', '민준', '하
 const password = 'a long password'
 
 /** Those who stay as they are, most of whom want to hear everything. */
-const steady: readonly Role[] = ['plain', 'mentions', 'muted', 'plain', 'quiet', 'none', 'plain', 'busy', 'blocker', 'plain']
+const steady: readonly Role[] = [
+  ...(['plain', 'mentions', 'muted', 'none', 'quiet', 'busy'] as const),
+  ...(['plain', 'blocker', 'plain', 'plain', 'plain', 'plain'] as const),
+]
 
 /** Signing up takes a core for a while: so many at a time. */
 const atOnce = 4

@@ -15,7 +15,7 @@ beforeAll(async () => {
   dataDir = await makeDataDir()
   outcome = await checkPushes({
     databaseUrl: await createTestDatabase(),
-    dataDir, seed, messages: 150, people: 12, workers: 2, perMinute: 12, failing: 0.25, losing: 40, quietMs: 1_500, paceMs: 200,
+    dataDir, seed, messages: 150, people: 16, workers: 2, perMinute: 12, failing: 0.25, losing: 40, quietMs: 1_500, paceMs: 200,
     drainMs: 120_000,
   })
 }, 240_000)

@@ -30,7 +30,7 @@ function misled(ledger: Ledger, evidence: Evidence, isIt: (device: Device) => bo
 const adding = (evidence: Evidence, ...more: Taken[]): Evidence => ({ ...evidence, taken: [...evidence.taken, ...more] })
 
 const toOneWhoIs = (role: Device['owner']['role']): Lie => ({
-  lie: `told somebody who is ${role}`,
+  lie: `told somebody who is not to be told: ${role}`,
   found: 'untold',
   tell: (ledger, evidence) => adding(evidence, misled(ledger, evidence, ({ owner }) => owner.role === role)),
 })
@@ -93,10 +93,12 @@ export const lies: readonly Lie[] = [
     lie: 'told somebody from another channel',
     found: 'untold',
     tell(ledger, evidence) {
-      const one = pickTold(evidence)
-      const message = ledger.messages.find(({ channel, seq }) => `${channel.id} ${seq}` === one.key)!
-      const stranger = ledger.people.find((person) => !person.places.has(message.channel) && person.devices.length > 0)!
-      return adding(evidence, { ...one, device: stranger.devices[0]! })
+      for (const { channel, seq } of ledger.messages) {
+        const one = evidence.taken.filter(isSingle).find(({ key }) => key === `${channel.id} ${seq}`)
+        const stranger = ledger.people.find((person) => !person.places.has(channel))
+        if (one !== undefined && stranger !== undefined) return adding(evidence, { ...one, device: stranger.devices[0]! })
+      }
+      throw new Error('Everybody is everywhere.')
     },
   },
   {
@@ -116,12 +118,12 @@ export const lies: readonly Lie[] = [
     },
   },
   {
-    lie: 'showed fewer than none',
+    lie: 'shown fewer than none',
     found: 'badge',
     tell: (_, evidence) => adding(evidence, { ...pickTold(evidence), badge: -1 }),
   },
   {
-    lie: 'showed another number in the end',
+    lie: 'shown another number in the end',
     found: 'badge',
     tell: (_, evidence) => ({
       ...evidence,
@@ -152,7 +154,7 @@ export const lies: readonly Lie[] = [
     tell: (_, evidence) => ({ ...evidence, leftovers: { ...evidence.leftovers, laidAside: ['push: unforeseen'] } }),
   },
   {
-    lie: 'went on asking for a token that is dead',
+    lie: 'gone on asking for a token that is dead',
     found: 'dead',
     tell: (_, evidence) => ({ ...evidence, calm: { ...evidence.calm, requests: evidence.calm.requests + 1 } }),
   },
