@@ -1,6 +1,7 @@
 import type { Database } from '../drizzle/connection.ts'
 import type { Config } from '../server/config.ts'
 import { compact } from '../server/message-store/compact.ts'
+import type { OnExpiredAttachments } from '../server/message-store/expired-attachments.ts'
 import { ensureBuckets } from '../server/message-store/partitions.ts'
 import { cleanAllPendingLists, cleanPendingLists } from '../server/message-store/pending-list.ts'
 import { reindex } from '../server/message-store/reindex.ts'
@@ -23,11 +24,16 @@ export const keepUp = (database: Database, log: Log): Promise<void> =>
 /**
  * Removes what nobody needs any more and keeps the message store in shape, which may take hours. Any number of processes
  * may do it: running twice at once does no harm, and only one of them does it. Where a part fails the others are done
- * all the same; then it throws.
+ * all the same; then it throws. `onAttachments` is told of files whose messages retention is about to remove.
  */
-export const maintain = (database: Database, log: Log, settings: Config['maintenance']): Promise<void> =>
+export const maintain = (
+  database: Database,
+  log: Log,
+  settings: Config['maintenance'],
+  onAttachments?: OnExpiredAttachments,
+): Promise<void> =>
   eachOf([
-    async () => tell(log, 'retention', await retain(database, { days: settings.retentionDays })),
+    async () => tell(log, 'retention', await retain(database, { days: settings.retentionDays, onAttachments })),
     () => reindex(database, (progress) => log.info(progress, 'terms of stored messages')),
     () => compact(database, { afterMonths: settings.compactAfterMonths }, (done) => log.info(done, 'compacted')),
   ])

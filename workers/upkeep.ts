@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../drizzle/connection.ts'
 import type { Config } from '../server/config.ts'
+import type { OnExpiredAttachments } from '../server/message-store/expired-attachments.ts'
 import type { Log } from '../server/observability/log.ts'
 import { keepUp, maintain, tidy } from './maintenance.ts'
 
@@ -23,18 +24,20 @@ export type UpkeepOptions = {
   database: Database
   log: Log
   settings: Config['maintenance']
+  /** Told of files whose messages retention is about to remove. */
+  onAttachments?: OnExpiredAttachments
   /** What else is done so often, in milliseconds, and once at the start. */
   others?: readonly { everyMs: number; work: () => Promise<unknown> }[]
 }
 
 /** Keeps the store in shape. Any number of processes may run it: of what must be done by one, one does it. */
-export function startUpkeep({ database, log, settings, others = [] }: UpkeepOptions): Upkeep {
+export function startUpkeep({ database, log, settings, onAttachments, others = [] }: UpkeepOptions): Upkeep {
   const stopped = new AbortController()
   const store = until(stopped.signal, database)
   const loops = [
     // What takes long must not hold up what is due.
     every(maintenanceMs, () => keepUp(store, log)),
-    every(maintenanceMs, () => maintain(store, log, settings)),
+    every(maintenanceMs, () => maintain(store, log, settings, onAttachments)),
     every(tidyMs, () => tidy(store)),
     ...others.map(({ everyMs, work }) => every(everyMs, work)),
   ]

@@ -106,6 +106,7 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
     database: maintenance,
     log,
     settings: config.maintenance,
+    onAttachments: services.attachments.abandon,
     others: [
       { everyMs: countMs, work: count },
       { everyMs: messageExpiryMs, work: expiry.run },

@@ -30,15 +30,17 @@ export const attachments = pgTable(
     /** JSON: a list of key, width, height and contentType. */
     thumbnails: text(),
     createdAt: instant('created_at').notNull(),
+    /** When it was completed; then, when a send has last claimed it. */
     completedAt: instant('completed_at'),
-    /** The send that has taken it: the channel and the hash of its key. Null on both for what shows a person. */
+    /** The send that has claimed it: the channel and the hash of its key. Null on both for what shows a person. */
     claimedChannelId: snowflake('claimed_channel_id'),
     claimedKey: uuid('claimed_key'),
+    /** When it was known that what claimed it is there; null until then. */
     claimedAt: instant('claimed_at'),
   },
   (table) => [
     primaryKey({ columns: [table.userId, table.id] }),
-    // What nobody has sent is swept.
+    // What is part of nothing is swept, and what may be is looked at.
     index('attachments_unclaimed').on(table.createdAt).where(sql`${table.claimedAt} is null`),
   ],
 )

@@ -23,7 +23,7 @@ export type Finished = {
  * message is told after what it shows has been written, and a job that was cut off in between tells it when it runs again.
  */
 export function createAttachmentMedia(deps: Deps) {
-  const { database, store, announce } = deps
+  const { database, store, announce, jobs } = deps
   const { messageOf } = createAttachmentClaims(deps)
 
   /**
@@ -43,14 +43,22 @@ export function createAttachmentMedia(deps: Deps) {
 
   const one = (userId: string, id: string) => and(eq(attachments.userId, userId), eq(attachments.id, id))
 
-  async function write(userId: string, id: string, set: Partial<AttachmentRow>): Promise<boolean> {
-    const [row] = await database.orm
-      .update(attachments)
-      .set(set)
-      .where(and(one(userId, id), eq(attachments.status, 'PROCESSING')))
-      .returning()
-    if (row !== undefined) await tell(row)
-    return row !== undefined
+  /**
+   * Writes what came of an upload that is being processed. With it goes what was uploaded, where something else is
+   * served from now on: it may say where a picture was taken, and must not outlive this process's death.
+   */
+  async function write(userId: string, id: string, set: Partial<AttachmentRow> & Pick<AttachmentRow, 'key'>) {
+    const written = await database.transaction(async (tx) => {
+      const [former] = await tx.orm.select().from(attachments).where(one(userId, id)).for('update')
+      if (former?.status !== 'PROCESSING') return null
+      const [row] = await tx.orm.update(attachments).set(set).where(one(userId, id)).returning()
+      if (former.key !== null && former.key !== set.key) {
+        await jobs.add(tx, [{ kind: 'files-remove', data: { keys: [former.key] } }])
+      }
+      return row!
+    })
+    if (written !== null) await tell(written)
+    return written !== null
   }
 
   return {
@@ -79,9 +87,7 @@ export function createAttachmentMedia(deps: Deps) {
 
     /** Notes why nothing can be made of an upload, and tells its message. */
     async fail(userId: string, id: string, failure: AttachmentFailure): Promise<void> {
-      const [row] = await database.orm.select({ key: attachments.key }).from(attachments).where(one(userId, id))
-      const hasFailed = await write(userId, id, { status: 'FAILED', failure, key: null })
-      if (hasFailed && row?.key != null) await deps.files.remove([row.key])
+      await write(userId, id, { status: 'FAILED', failure, key: null })
     },
   }
 }

@@ -17,7 +17,8 @@ beforeEach(async () => {
 afterEach(async () => {
   for (const queue of queues) await queue.close(1_000)
   await database.close()
-  expect(failures.splice(0)).toEqual([])
+  const [failure] = failures.splice(0)
+  if (failure !== undefined) throw failure
 })
 
 function openQueue(): JobQueue {

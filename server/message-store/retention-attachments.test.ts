@@ -79,6 +79,7 @@ test('where it cannot be told, nothing goes, and the next run tells', async () =
   const refusing = () => Promise.reject(new Error('no jobs today'))
   await expect(retain(database, { days: 31, now, onAttachments: refusing })).rejects.toThrow('no jobs')
   const { told, onAttachments } = listener()
-  await retain(database, { days: 31, now, onAttachments })
+  // The run that failed may still hold the lock for a moment.
+  await expect.poll(() => retain(database, { days: 31, now, onAttachments })).not.toBeNull()
   expect(told.toSorted()).toEqual(expected)
 })

@@ -77,7 +77,7 @@ export function createMediaJob(options: {
         await files.remove([upload.key, media.key, ...media.thumbnails.map(({ key }) => key)])
         return
       }
-      // Only now does nobody need it any more. Its address was told to the uploader, so nothing is ever written there.
+      // A job does it, too, should this process die here.
       if (media.key !== upload.key) await files.remove([upload.key])
     })
   }

@@ -85,7 +85,7 @@ async function makeChannels(ledger: Ledger, random: Random): Promise<void> {
   const others = people.filter((person) => person !== host)
   for (let nth = 0; nth < Math.round(people.length * 0.6); nth++) {
     // Many small ones and a few large ones; the first has as many as may be, so that everybody is somewhere.
-    const size = nth === 0 ? 20 : 3 + Math.floor(random.next() ** 3 * 17)
+    const size = nth === 0 ? 20 : 3 + Math.floor(random.next() ** 2 * 17)
     const start = nth * 3
     const members = [host, writers[1 + (nth % (writers.length - 1))]!]
     for (let at = 0; at < others.length && members.length < size; at++) {

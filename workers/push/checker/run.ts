@@ -152,6 +152,7 @@ async function storm(
   providers.all.forEach((provider) => provider.failShare(options.failing, random.below(2 ** 32), ['later', 'throttled', 'cut', 'unseen']))
   const isOver = () => ledger.messages.length >= options.messages || signal.aborted
   const writers = ledger.people.filter((person) => person.role === 'writer')
+  const groups = ledger.channels.filter(({ kind }) => kind === 'GROUP')
   const devices = ledger.people.flatMap((person) => person.devices)
   const dying = devices.filter((_, nth) => nth % 17 === 5)
   let sent = 0
@@ -160,7 +161,8 @@ async function storm(
     while (sent < options.messages && !signal.aborted) {
       const nth = ++sent
       await sleep(own.below(options.paceMs))
-      const channel = own.pick(ledger.channels)
+      // Most is said in groups.
+      const channel = own.pick(own.chance(0.6) ? groups : ledger.channels)
       const message = await doings.send(own.pick(writers.filter((writer) => channel.members.includes(writer))), channel, own)
       if (own.chance(0.02)) await doings.remove(message)
       if (own.chance(1 / options.losing)) loseAnswer(providers, ledger, own)

@@ -1,0 +1,71 @@
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
+import { CreateChannelDocument, SendMessageDocument } from '../../client-sdk/index.ts'
+import { type JobAdder, type JobHandlers, jobKinds } from '../../server/jobs/jobs.ts'
+import { parseGlobalId } from '../../server/lib/global-id.ts'
+import { createMetrics } from '../../server/observability/metrics.ts'
+import { createPushSender } from '../../server/push/push-sender.ts'
+import { startFcmServer } from '../../server/push/testing/fcm-server.ts'
+import { startTestApp, type TestApp } from '../../server/testing/test-app.ts'
+import { createPush } from './push.ts'
+import { type Providers, startProviders } from './testing/providers.ts'
+
+vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
+
+let app: TestApp
+let providers: Providers
+let fcm: Awaited<ReturnType<typeof startFcmServer>>
+beforeAll(async () => {
+  ;[app, providers, fcm] = await Promise.all([startTestApp(), startProviders(), startFcmServer()])
+})
+afterAll(async () => {
+  await app.stop()
+  await Promise.all([providers.stop(), fcm.stop()])
+})
+
+test('what is held back while a summary is being made is in the next one', async () => {
+  const { database, jobs, snowflakes } = app.app
+  const [alice, bob] = [await app.signUp('alice'), await app.signUp('bob')]
+  const phone = await providers.register(bob, 'FCM')
+  const input = { kind: 'GROUP' as const, name: 'general', memberIds: [bob.id] }
+  const { createChannel } = await alice.client.request(CreateChannelDocument, { input })
+  const channelId = createChannel.channel.id
+  const seqs: number[] = []
+  for (const content of ['one', 'two', 'three']) {
+    const { sendMessage } = await alice.client.request(SendMessageDocument, { input: { channelId, content } })
+    seqs.push(sendMessage.message.seq)
+  }
+  const [row] = await database.run<{ id: string; user_id: string }>('select id, user_id from devices where token = $1', [phone.token])
+  const summary = { userId: row!.user_id, deviceId: row!.id }
+
+  let made = 0
+  /** Adds as the queue does, and then does not commit before the summary that waits already has been made. */
+  const slowly: JobAdder = {
+    async add(tx, some) {
+      await jobs.add(tx, some)
+      if (made === 0 && some.some(({ kind }) => kind === 'push-summary')) await vi.waitUntil(() => made > 0, 20_000)
+    },
+  }
+  const options = { apns: null, fcm: fcm.options, webPush: null, webhook: null, outbound: null as never }
+  const push = createPush({
+    core: { database, jobs: slowly as typeof jobs, snowflakes },
+    sender: createPushSender(options),
+    metrics: createMetrics(),
+    perMinute: 1,
+    mailTimes: null,
+  })
+  const others = Object.fromEntries(jobKinds.map((kind) => [kind, async () => {}])) as unknown as JobHandlers
+  await jobs.work({
+    ...others,
+    async 'push-summary'(data, context) {
+      await push['push-summary'](data, context)
+      made++
+    },
+  })
+  const startAfter = new Date(Date.now() + 1_000)
+  await database.transaction((tx) => jobs.add(tx, [{ kind: 'push-summary', data: summary, key: summary.deviceId, startAfter }]))
+  const { channelId: id } = parseGlobalId(channelId) as { channelId: string }
+  const data = { channelId: id, firstSeq: seqs[0]!, lastSeq: seqs.at(-1)! }
+  await push.push(data, { retries: 0, createdAt: new Date(), signal: new AbortController().signal })
+
+  await expect.poll(() => fcm.log.map(({ data: { count } }) => count), { timeout: 30_000 }).toEqual([undefined, '2'])
+})
