@@ -23,7 +23,7 @@ export type App = Core & {
 type Surroundings = { config: Config; log: Log; metrics: Metrics }
 
 /** A replica: everything that can be done, and those who listen. */
-export async function createApp(surroundings: Surroundings, store: Omit<Store, 'maintenance'>): Promise<App> {
+export async function createApp(surroundings: Surroundings, store: Omit<Store, 'maintenance' | 'close'>): Promise<App> {
   const { config, log, metrics } = surroundings
   const onError = (error: unknown) => log.warn({ err: error }, 'will be tried again')
   const core = await createCore(

@@ -72,7 +72,7 @@ async function deploymentOf(database: Database): Promise<string> {
 /** The one place that chooses engines. */
 export async function createCore(
   { config, log, metrics, onChanges }: CoreOptions,
-  store: Omit<Store, 'maintenance'>,
+  store: Omit<Store, 'maintenance' | 'close'>,
 ): Promise<Core> {
   const { database } = store
   const onError = (error: unknown) => log.warn({ err: error }, 'will be tried again')
@@ -89,7 +89,7 @@ export async function createCore(
   const snowflakes = createSnowflakes(lease.worker)
   const jobNews = createJobNews(bus)
   const jobs = createJobQueue({
-    database,
+    database: store.jobs,
     onAdded: jobNews.tell,
     onDone: (kind, outcome, seconds) => metrics.jobSeconds.observe({ kind, outcome }, seconds),
     onError,

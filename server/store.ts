@@ -18,6 +18,8 @@ export type Store = {
   replica: Database | null
   /** The same for work that nobody waits for: few connections, on which a statement may take an hour. */
   maintenance: Database
+  /** The same for jobs: what adds one may hold a connection of the others, and must not wait for a second of them. */
+  jobs: Database
   secrets: { jwtSecret: string }
   close(): Promise<void>
 }
@@ -49,7 +51,15 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
     unavailable,
     around: measureStatements(metrics),
   })
+  const jobs = openDatabase({
+    url,
+    poolSize: jobsPoolSize,
+    deadlineMs: jobsDeadlineMs,
+    unavailable,
+    around: measureStatements(metrics),
+  })
   const close = async () => {
+    await jobs.close()
     await maintenance.close()
     await replica?.close()
     await database.close()
@@ -62,7 +72,7 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
     if (ran.length > 0) log.info({ migrations: ran.length }, 'database migrated')
     const shortage = await lockShortage(database, config.database.poolSize)
     if (shortage !== null) log.warn(shortage)
-    return { database, replica, maintenance, secrets, close }
+    return { database, replica, maintenance, jobs, secrets, close }
   } catch (error) {
     await close()
     return rethrow(error)
@@ -71,6 +81,12 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
 
 /** Opened when they are needed: for what is done every second, for what takes long, and for the lock on that. */
 const maintenancePoolSize = 3
+
+/** Workers take and finish jobs on these; a process without workers needs one now and then. */
+const jobsPoolSize = 3
+
+/** Finished jobs are removed by one statement, however many there are. */
+const jobsDeadlineMs = 60_000
 
 /** To write a month of messages anew may take its time. */
 const maintenanceDeadlineMs = 3_600_000

@@ -1,3 +1,4 @@
+import { sql } from 'drizzle-orm'
 import { boolean, index, integer, pgTable, primaryKey, text, uniqueIndex, uuid } from 'drizzle-orm/pg-core'
 import { instant, snowflake } from '../columns.ts'
 
@@ -69,9 +70,13 @@ export const pushDeliveries = pgTable(
   },
   (table) => [
     primaryKey({ columns: [table.userId, table.deviceId, table.channelId, table.subjectId] }),
-    // A read position and a burst ask for the latest of a user.
-    index('push_deliveries_channel').on(table.userId, table.channelId, table.seq),
+    // What is on screens, or about to be: every read position asks for it, so that it must not lie among what was.
+    index('push_deliveries_shown')
+      .on(table.userId, table.channelId, table.seq)
+      .where(sql`${table.status} in ('PENDING', 'HELD', 'SENT')`),
     index('push_deliveries_device').on(table.userId, table.deviceId, table.createdAt),
     index('push_deliveries_created_at').on(table.createdAt),
+    // The few that nobody has sent for long are found by this.
+    index('push_deliveries_open').on(table.createdAt).where(sql`${table.status} in ('PENDING', 'HELD')`),
   ],
 )

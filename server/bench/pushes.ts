@@ -75,8 +75,7 @@ export async function benchPushes(options: BenchOptions): Promise<void> {
     await benchJobs(plan, start)
     await benchBursts(plan, start)
   } finally {
-    await redis.stop()
-    await store.stop()
+    await Promise.all([redis.stop(), store.stop()])
     await rm(folder, { recursive: true, force: true })
   }
 }

@@ -83,6 +83,7 @@ export async function openBoss({ database, isWorker, onError }: BossOptions): Pr
     schedule: false,
     superviseIntervalSeconds: watchSeconds,
     monitorIntervalSeconds: watchSeconds,
+    maintenanceIntervalSeconds: keepFinished / 6,
   })
   boss.on('error', onError)
   await boss.start()

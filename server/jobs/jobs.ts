@@ -6,6 +6,8 @@ export type JobData = {
   push: { channelId: string; firstSeq: number; lastSeq: number }
   /** The same for some of a large channel's members: those after the one id and up to the other. */
   'push-part': { channelId: string; firstSeq: number; lastSeq: number; after: string | null; upTo: string | null }
+  /** The same for those who could not be told at once. */
+  'push-rest': { channelId: string; firstSeq: number; lastSeq: number; userIds: string[] }
   /** A message was deleted: what was pushed of it goes. */
   'push-withdraw': { channelId: string; messageId: string }
   /** A user has read a channel up to `seq` on one device: the others need not show it any more. */
@@ -69,23 +71,26 @@ export type JobPolicy = {
   isSingle?: true
 }
 
+/** Twelve attempts take three quarters of an hour, which outlasts the restart of whatever the job needs. */
 const quick: JobPolicy = { concurrency: 4, retries: 12, retryDelayMax: 600, expireIn: 120 }
 
-/** Twelve attempts, up to ten minutes apart, outlast an hour's outage of whatever the job needs. */
+/** Forty take half a working day: a provider, or a store of files, may be away for that long. */
+const patient: JobPolicy = { ...quick, retries: 40 }
+
 export const jobPolicies: { [Kind in JobKind]: JobPolicy } = {
-  // Providers may be away for longer; what they are to tell is worth something for a day.
-  push: { ...quick, concurrency: 16, retries: 40 },
-  'push-part': { ...quick, retries: 40 },
+  push: { ...patient, concurrency: 16 },
+  'push-part': patient,
+  'push-rest': { ...patient, concurrency: 8 },
   'push-withdraw': quick,
   'push-read': quick,
-  'push-summary': { ...quick, isSingle: true },
-  'push-reminder': { ...quick, retries: 40 },
+  'push-summary': { ...patient, isSingle: true },
+  'push-reminder': patient,
   // One at a time for each of the processes that pictures are read in.
-  media: { ...quick, concurrency: 2, retries: 6, expireIn: 600 },
-  'files-remove': { ...quick, concurrency: 1 },
+  media: { ...patient, concurrency: 2, expireIn: 600 },
+  'files-remove': { ...patient, concurrency: 1 },
   'link-preview': { ...quick, retries: 3, expireIn: 60 },
-  'scheduled-message': { ...quick, retries: 40 },
-  reminder: { ...quick, retries: 40 },
+  'scheduled-message': patient,
+  reminder: patient,
   'email-verification': quick,
   'email-digest': { ...quick, concurrency: 2, isSingle: true },
 }

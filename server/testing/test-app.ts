@@ -102,7 +102,9 @@ async function startReplica(databaseUrl: string, env: Record<string, string>): P
   await ensureBuckets(database)
   const { replicaUrl } = config.database
   const replica = replicaUrl === null ? null : openDatabase({ url: replicaUrl, poolSize: 4, deadlineMs: 1_000, unavailable })
-  const store = { database, replica, secrets: { jwtSecret }, close: () => database.close() }
+  // Opened when it is first used, which most tests never do.
+  const jobs = openDatabase({ url: databaseUrl, poolSize: 3, deadlineMs: 60_000, unavailable })
+  const store = { database, replica, jobs, secrets: { jwtSecret } }
   const surroundings = { config, log, metrics }
   const app = await createApp(surroundings, store)
   const server = await serveApp(app, surroundings)
@@ -131,6 +133,7 @@ async function startReplica(databaseUrl: string, env: Record<string, string>): P
       await server.drain(1_000)
       await stopWorkers()
       await app.close()
+      await jobs.close()
       await replica?.close()
       await database.close()
       await rm(dataDir, { recursive: true, force: true })

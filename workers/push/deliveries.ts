@@ -1,5 +1,7 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../../drizzle/connection.ts'
 import type { pushDeliveries } from '../../drizzle/tables/index.ts'
+import { expectedFailure } from '../../server/errors.ts'
 
 type Row = typeof pushDeliveries.$inferSelect
 
@@ -80,17 +82,19 @@ export async function claim(database: Pick<Database, 'run'>, wanted: readonly Wa
 }
 
 /** Those of these pushes that are still to be sent, by whomever. */
-export async function stillPending(database: Pick<Database, 'run'>, keys: readonly DeliveryKey[]): Promise<number> {
-  if (keys.length === 0) return 0
-  const lists = keyLists(keys)
+export async function findPending(
+  database: Pick<Database, 'run'>,
+  keys: readonly DeliveryKey[],
+): Promise<DeliveryKey[]> {
+  if (keys.length === 0) return []
   const rows = await database.run<RawKey>(
     `/* push pending */ select user_id, device_id, channel_id, subject_id from push_deliveries
      where user_id = any ($1::bigint[]) and device_id = any ($2::bigint[]) and channel_id = any ($3::bigint[])
-       and subject_id = any ($4::bigint[]) and status in ('PENDING')`,
-    lists.map((list) => [...new Set(list)]),
+       and subject_id = any ($4::bigint[]) and status = 'PENDING'`,
+    keyLists(keys).map((list) => [...new Set(list)]),
   )
   const asked = new Set(keys.map(deliveryKey))
-  return rows.filter((row) => asked.has(deliveryKey(toKey(row)))).length
+  return rows.map(toKey).filter((key) => asked.has(deliveryKey(key)))
 }
 
 /** Writes down what became of attempts. */
@@ -119,19 +123,34 @@ export async function settle(database: Pick<Database, 'run'>, outcomes: readonly
 /** What a provider says at length says no more. */
 const maxReason = 200
 
+/** How long an outcome is held on to while the store is away, and how often it is tried to write it. Milliseconds. */
+const heldMs = 120_000
+const againMs = 500
+
 /**
  * Gathers outcomes while the ones before them are being written. What a provider has taken and nobody has noted would be
- * sent again, should this process die: so each waits for nothing but its turn.
+ * sent again, should this process die: so each waits for nothing but its turn. While the store is away they are kept,
+ * and whoever waits for them sends nothing more.
  */
 export function createSettler(database: Pick<Database, 'run'>) {
   let gathered: Settled[] = []
   let writing: Promise<void> | null = null
 
+  async function persist(outcomes: readonly Settled[]): Promise<void> {
+    for (const until = performance.now() + heldMs; ; await sleep(againMs)) {
+      try {
+        return await settle(database, outcomes)
+      } catch (error) {
+        if (expectedFailure(error)?.code !== 'UNAVAILABLE' || performance.now() > until) throw error
+      }
+    }
+  }
+
   async function write(): Promise<void> {
     while (gathered.length > 0) {
       const some = gathered
       gathered = []
-      await settle(database, some)
+      await persist(some)
     }
   }
 

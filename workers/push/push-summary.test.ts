@@ -1,31 +1,33 @@
 import { afterAll, beforeAll, expect, test, vi } from 'vitest'
-import { CreateChannelDocument, SendMessageDocument } from '../../client-sdk/index.ts'
+import { CreateChannelDocument, RegisterDeviceDocument, SendMessageDocument } from '../../client-sdk/index.ts'
 import { type JobAdder, type JobHandlers, jobKinds } from '../../server/jobs/jobs.ts'
+import { createOutbound, type Outbound } from '../../server/lib/outbound.ts'
 import { parseGlobalId } from '../../server/lib/global-id.ts'
 import { createMetrics } from '../../server/observability/metrics.ts'
 import { createPushSender } from '../../server/push/push-sender.ts'
-import { startFcmServer } from '../../server/push/testing/fcm-server.ts'
+import { type FcmServer, startFcmServer } from '../../server/push/testing/fcm-server.ts'
 import { startTestApp, type TestApp } from '../../server/testing/test-app.ts'
 import { createPush } from './push.ts'
-import { type Providers, startProviders } from './testing/providers.ts'
 
 vi.setConfig({ testTimeout: 60_000, hookTimeout: 60_000 })
 
 let app: TestApp
-let providers: Providers
-let fcm: Awaited<ReturnType<typeof startFcmServer>>
+let fcm: FcmServer
+let outbound: Outbound
 beforeAll(async () => {
-  ;[app, providers, fcm] = await Promise.all([startTestApp(), startProviders(), startFcmServer()])
+  ;[app, fcm] = await Promise.all([startTestApp(), startFcmServer()])
+  outbound = createOutbound({ userAgent: 'Maru' })
 })
 afterAll(async () => {
   await app.stop()
-  await Promise.all([providers.stop(), fcm.stop()])
+  await Promise.all([fcm.stop(), outbound.close()])
 })
 
 test('what is held back while a summary is being made is in the next one', async () => {
   const { database, jobs, snowflakes } = app.app
   const [alice, bob] = [await app.signUp('alice'), await app.signUp('bob')]
-  const phone = await providers.register(bob, 'FCM')
+  const phone = { platform: 'FCM' as const, token: 'the-token-of-bobs-phone' }
+  await bob.client.request(RegisterDeviceDocument, { input: phone })
   const input = { kind: 'GROUP' as const, name: 'general', memberIds: [bob.id] }
   const { createChannel } = await alice.client.request(CreateChannelDocument, { input })
   const channelId = createChannel.channel.id
@@ -45,7 +47,7 @@ test('what is held back while a summary is being made is in the next one', async
       if (made === 0 && some.some(({ kind }) => kind === 'push-summary')) await vi.waitUntil(() => made > 0, 20_000)
     },
   }
-  const options = { apns: null, fcm: fcm.options, webPush: null, webhook: null, outbound: null as never }
+  const options = { apns: null, fcm: fcm.options, webPush: null, webhook: null, outbound }
   const push = createPush({
     core: { database, jobs: slowly as typeof jobs, snowflakes },
     sender: createPushSender(options),

@@ -3,8 +3,8 @@ import { devicesOf } from '../../server/domain/devices.ts'
 import type { JobData } from '../../server/jobs/jobs.ts'
 import type { SnowflakeSource } from '../../server/message-store/snowflake.ts'
 import { findBadges } from './badges.ts'
-import { claim, stillPending, type Wanted } from './deliveries.ts'
-import { type Delivering, throwIfLeft } from './delivering.ts'
+import { claim, findPending, type Wanted } from './deliveries.ts'
+import { type Delivering, maxAttempts, throwIfLeft } from './delivering.ts'
 import type { Notices } from './notices.ts'
 
 export type PushSummaryOptions = {
@@ -83,11 +83,11 @@ export function createPushSummary({ database, snowflakes, delivering, notices }:
       const wanted: Wanted = { userId, deviceId, channelId: '0', subjectId, kind: 'SUMMARY', seq, skip }
       const [key] = await claim(database, [wanted])
       if (key === undefined) {
-        throwIfLeft([{ left: skip === null ? await stillPending(database, [wanted]) : 0, reason: null }])
+        if (skip === null) throwIfLeft(await findPending(database, [wanted]))
         continue
       }
       const notice = await notices.ofSummary(device, content, badge)
-      throwIfLeft([await delivering.deliver([{ key, device, notice, since: null }])])
+      throwIfLeft(await delivering.deliverAll([{ key, isLast: key.attempts >= maxAttempts, device, notice, since: null }]))
     }
   }
 }

@@ -1,14 +1,16 @@
 import type { Database } from '../../drizzle/connection.ts'
 import { type DeviceRow, devicesOf } from '../../server/domain/devices.ts'
-import type { JobData } from '../../server/jobs/jobs.ts'
+import type { JobContext, JobData } from '../../server/jobs/jobs.ts'
 import { readMessage } from '../../server/message-store/pages.ts'
 import type { MessageRow } from '../../server/message-store/rows.ts'
 import { findBadges } from './badges.ts'
 import type { DeliveryKey } from './deliveries.ts'
-import { type Delivering, type Left, throwIfLeft } from './delivering.ts'
+import { type Delivering, throwIfLeft } from './delivering.ts'
 import type { Notices } from './notices.ts'
 
 export type WithdrawalsOptions = { database: Database; delivering: Delivering; notices: Notices }
+
+type Context = Pick<JobContext, 'retries'>
 
 type Shown = DeliveryKey & { seq: number; status: string }
 
@@ -29,6 +31,9 @@ const toShown = (row: RawShown): Shown => ({
   seq: row.seq,
   status: row.status,
 })
+
+/** Retries after which a notice stays on a screen: half an hour, by the queue's pauses, before it would lay the job aside. */
+const lastRetry = 11
 
 /** Members that are asked about at once. */
 const membersAtOnce = 2_000
@@ -66,13 +71,13 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
     )
   }
 
-  async function withdrawDeleted(message: MessageRow, userIds: readonly string[]): Promise<Left> {
+  async function withdrawDeleted(message: MessageRow, retries: number, userIds: readonly string[]): Promise<DeliveryKey[]> {
     const shown = (
       await database.run<RawShown>(
         `/* push shown */ select ${columns} from push_deliveries
          where user_id = any ($1::bigint[]) and channel_id = $2 and subject_id = $3
-           and status in ('SENT', 'PENDING', 'HELD')`,
-        [userIds, message.channelId, message.id],
+           and seq = $4 and status in ('SENT', 'PENDING', 'HELD')`,
+        [userIds, message.channelId, message.id, message.seq],
       )
     ).map(toShown)
     await skipHeld(message, shown.filter((row) => row.status === 'HELD'))
@@ -81,39 +86,38 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
     const badges = await findBadges(database, sent.map((row) => row.userId))
     const say = await notices.ofDeleted(message, sent.map((row) => row.userId))
     await forget(sent.filter((row) => !devices.has(row.deviceId)))
-    const left = await delivering.deliver(
+    const left = await delivering.deliverAll(
       sent.flatMap((key) => {
         const device = devices.get(key.deviceId)
         if (device === undefined) return []
         const notice = say(device, badges.get(key.userId) ?? 0)
-        return { key, device, notice, since: null, becomes: 'WITHDRAWN' as const, stays: 'SENT' as const }
+        return { key, isLast: retries >= lastRetry, device, notice, since: null, becomes: 'WITHDRAWN' as const, stays: 'SENT' as const }
       }),
     )
     // Somebody may be sending it just now, not knowing yet.
-    const underWay = shown.filter((row) => row.status === 'PENDING').length
-    return { left: left.left + underWay, reason: left.reason }
+    return [...left, ...shown.filter((row) => row.status === 'PENDING')]
   }
 
   return {
-    async deleted({ channelId, messageId }: JobData['push-withdraw']): Promise<void> {
+    async deleted({ channelId, messageId }: JobData['push-withdraw'], { retries }: Context): Promise<void> {
       const message = await readMessage(database, { channelId, messageId })
       if (message === null) return
-      const lefts: Left[] = []
+      const left: DeliveryKey[] = []
       for (let after = '0'; ; ) {
         const rows = await database.run<{ user_id: string }>(
           `/* members after */ select user_id from members where channel_id = $1 and user_id > $2::bigint
            order by user_id limit ${membersAtOnce}`,
           [channelId, after],
         )
-        lefts.push(await withdrawDeleted(message, rows.map((row) => row.user_id)))
+        left.push(...(await withdrawDeleted(message, retries, rows.map((row) => row.user_id))))
         if (rows.length < membersAtOnce) break
         after = rows.at(-1)!.user_id
       }
-      throwIfLeft(lefts)
+      throwIfLeft(left)
     },
 
     /** One notice for each device takes back all that it shows of the channel up to there. */
-    async read({ userId, channelId, seq }: JobData['push-read']): Promise<void> {
+    async read({ userId, channelId, seq }: JobData['push-read'], { retries }: Context): Promise<void> {
       const shown = (
         await database.run<RawShown>(
           `/* push shown to */ select ${columns} from push_deliveries
@@ -124,21 +128,21 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
       const devices = await devicesBy([userId])
       const badge = (await findBadges(database, [userId])).get(userId) ?? 0
       const byDevice = Map.groupBy(shown, (row) => row.deviceId)
-      const lefts = await Promise.all(
+      const left = await Promise.all(
         [...byDevice].map(async ([deviceId, rows]) => {
           const device = devices.get(deviceId)
           const newest = rows.toSorted((a, b) => b.seq - a.seq)[0]!
-          if (device === undefined) return forget(rows).then(() => ({ left: 0, reason: null }))
+          if (device === undefined) return forget(rows).then(() => [])
           const notice = notices.ofRead(newest, badge)
-          const left = await delivering.deliver([{ key: newest, device, notice, since: null, becomes: 'WITHDRAWN', stays: 'SENT' }])
-          if (left.left > 0) return left
+          const left = await delivering.deliverAll([{ key: newest, isLast: retries >= lastRetry, device, notice, since: null, becomes: 'WITHDRAWN', stays: 'SENT' }])
+          if (left.length > 0) return left
           await withdrawAll(rows)
           // What wakes the app in the background may come late there, or never; the number on the icon need not wait.
           if (device.platform === 'APNS') await delivering.tell(device, notices.ofBadge(channelId, seq, badge))
           return left
         }),
       )
-      throwIfLeft(lefts)
+      throwIfLeft(left.flat())
     },
   }
 

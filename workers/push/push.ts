@@ -17,7 +17,7 @@ export type PushOptions = {
 
 type PushHandlers = Pick<
   JobHandlers,
-  'push' | 'push-part' | 'push-summary' | 'push-withdraw' | 'push-read' | 'push-reminder'
+  'push' | 'push-part' | 'push-rest' | 'push-summary' | 'push-withdraw' | 'push-read' | 'push-reminder'
 >
 
 /** Everything that goes to devices, by kind of job. */
@@ -30,6 +30,7 @@ export function createPush({ core, sender, metrics, perMinute, mailTimes }: Push
   return {
     push: messages.all,
     'push-part': messages.part,
+    'push-rest': messages.rest,
     'push-summary': createPushSummary({ database, snowflakes, delivering, notices }),
     'push-withdraw': withdrawals.deleted,
     'push-read': withdrawals.read,

@@ -22,8 +22,8 @@ export type Recipients = {
   concerned: string[]
 }
 
-/** Members whose ids lie after the one and up to the other; null on either side is no bound. */
-export type Part = { after: string | null; upTo: string | null }
+/** Members whose ids lie after the one and up to the other, where null on either side is no bound; or just these. */
+export type Audience = { after: string | null; upTo: string | null } | { userIds: readonly string[] }
 
 const unsaid: Wishes = { locale: null, timeZone: null, quietHoursStart: null, quietHoursEnd: null, pushPreviews: true }
 
@@ -37,7 +37,7 @@ export async function findRecipients(
   database: Database,
   channel: ChannelRow,
   messages: readonly MessageRow[],
-  part: Part,
+  to: Audience,
   at = new Date(),
 ): Promise<Recipients> {
   const { orm } = database
@@ -54,8 +54,12 @@ export async function findRecipients(
       and(
         eq(members.channelId, channel.id),
         isNull(members.leftAt),
-        part.after === null ? undefined : sql`${members.userId} > ${part.after}::bigint`,
-        part.upTo === null ? undefined : sql`${members.userId} <= ${part.upTo}::bigint`,
+        ...('userIds' in to
+          ? [isOneOf(members.userId, to.userIds)]
+          : [
+              to.after === null ? undefined : sql`${members.userId} > ${to.after}::bigint`,
+              to.upTo === null ? undefined : sql`${members.userId} <= ${to.upTo}::bigint`,
+            ]),
       ),
     )
   const own = messages.length === 1 ? messages[0]!.authorId : null

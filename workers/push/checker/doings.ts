@@ -103,7 +103,8 @@ export function createDoings(ledger: Ledger, signal: AbortSignal) {
     const newest = () => ledger.messages.findLast((message) => message.channel === channel)
     switch (random.below(9)) {
       case 0:
-        return channel.kind === 'GROUP' ? comeOrGo(person, channel) : undefined
+        // Most of the time they are in.
+        return channel.kind === 'GROUP' && (!isIn || random.chance(0.3)) ? comeOrGo(person, channel) : undefined
       case 1: {
         if (!isIn) return
         const isMuted = !place.muted.now()

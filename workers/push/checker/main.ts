@@ -2,6 +2,8 @@ import { startEmbeddedPostgres } from '../../../server/lib/embedded-postgres.ts'
 import { UsageError } from '../../../server/lib/usage-error.ts'
 import { discardDataDir, makeDataDir } from '../../../server/testing/server-process.ts'
 import { type Command, help, parseCommand } from './command.ts'
+import type { Evidence } from './evidence.ts'
+import { keyOf, type Ledger } from './ledger.ts'
 import { checkPushes, type Outcome, type Progress } from './run.ts'
 
 const say = (text: string) => void process.stdout.write(`${text}\n`)
@@ -64,6 +66,7 @@ function tell({ findings, counts, ledger, evidence, seconds, heldUpMs }: Outcome
   counts.set('answers that were lost', ledger.lost.length)
   counts.set('notices that were taken', evidence.taken.length)
   counts.set('seconds', seconds)
+  for (const [share, ms] of delays(ledger, evidence)) counts.set(`milliseconds from a message to its notice, ${share}`, ms)
   counts.set('milliseconds that the providers were held up, at most', heldUpMs)
   say(`\nHow often:\n${list(counts)}`)
   if (findings.length === 0) {
@@ -75,6 +78,18 @@ function tell({ findings, counts, ledger, evidence, seconds, heldUpMs }: Outcome
   const texts = [...kinds].flatMap(([kind, all]) => all.slice(0, shown).map(({ text }) => `${kind}: ${text}`))
   process.stderr.write(`\nPushes have not arrived as promised. Seed ${seed}. ${counted}.\n\n${texts.join('\n\n')}\n\nOnce more: ${again}\n`)
   return 1
+}
+
+/** How long after the acknowledgement each device was told, for the first time, by itself. */
+function delays(ledger: Ledger, evidence: Evidence): [string, number][] {
+  const answered = new Map(ledger.messages.map((message) => [keyOf(message.channel.id, message.seq), message.answered]))
+  const firsts = new Map<string, number>()
+  for (const { kind, key, device, at } of evidence.taken) {
+    const pair = `${device.id} ${key}`
+    if (kind === 'show' && key !== null && !firsts.has(pair)) firsts.set(pair, Math.max(0, at - (answered.get(key) ?? at)))
+  }
+  const sorted = [...firsts.values()].toSorted((one, other) => one - other)
+  return [0.5, 0.95, 0.99, 1].map((share) => [`p${share * 100}`, sorted[Math.ceil(share * sorted.length) - 1] ?? 0])
 }
 
 let code = 1

@@ -154,7 +154,7 @@ async function storm(
   const writers = ledger.people.filter((person) => person.role === 'writer')
   const groups = ledger.channels.filter(({ kind }) => kind === 'GROUP')
   const devices = ledger.people.flatMap((person) => person.devices)
-  const dying = devices.filter((_, nth) => nth % 17 === 5)
+  const dying = devices.filter((_, nth) => nth % 9 === 5)
   let sent = 0
 
   async function write(own: ReturnType<typeof createRandom>): Promise<void> {
