@@ -71,7 +71,7 @@ async function withdrawn(): Promise<string[]> {
   const { database } = app.app
   const [schema] = await database.run<{ name: string }>(`select current_schema() || '_jobs' as name`, [])
   const rows = await database.run<{ id: string }>(
-    `select data ->> 'messageId' as id from ${schema!.name}.job
+    `select jsonb_array_elements_text(data::jsonb -> 'messageIds') as id from ${schema!.name}.job
      where name = 'push-withdraw' and data ->> 'channelId' = $1 order by 1`,
     [channelSnowflake(channelId)],
   )

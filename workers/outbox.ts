@@ -12,19 +12,36 @@ const maxMessages = 64
 /** What was sent longer ago, as no worker was there, is not looked through for links any more. Milliseconds. */
 const maxAgeMs = 24 * 3_600_000
 
+/** Entries of one hand-over after one that has failed. */
+const atOnceCarefully = 20
+
+export type RelayOptions = {
+  /** Whether links are opened. */
+  links: boolean
+  /** Once the process is to end, no further hand-over is begun. */
+  signal?: AbortSignal
+  onError: (error: unknown) => void
+}
+
 /**
  * Makes jobs of what was sent, in the transaction that takes it out of the outbox: each message is in one job, once.
- * Returns how many entries there were.
+ * Where that fails, fewer are taken, and their links stay closed: what is odd about one of them must not hold up all
+ * others. Returns how many entries there were.
  */
-export async function relayOutbox(database: Database, jobs: JobAdder, options: { links: boolean }): Promise<number> {
-  let taken = 0
-  for (let last = atOnce; last === atOnce; taken += last) {
-    last = await takeOutbox(database, atOnce, async (sent, tx) => {
-      const linked = options.links ? await findLinked(tx, sent) : []
+export async function relayOutbox(database: Database, jobs: JobAdder, options: RelayOptions): Promise<number> {
+  const take = (limit: number, links: boolean) =>
+    takeOutbox(database, limit, async (sent, tx) => {
+      const linked = links ? await findLinked(tx, sent) : []
       await jobs.add(tx, [
         ...joinSpans(sent).map((span): NewJob => ({ kind: 'push', data: span })),
         ...linked.map((data): NewJob => ({ kind: 'link-preview', data })),
       ])
+    })
+  let taken = 0
+  for (let last = 1; last > 0 && options.signal?.aborted !== true; taken += last) {
+    last = await take(atOnce, options.links).catch((error: unknown) => {
+      options.onError(error)
+      return take(atOnceCarefully, false)
     })
   }
   return taken

@@ -43,6 +43,9 @@ export type WorkerOptions = {
 /** How often jobs are counted, in milliseconds: as often as metrics are asked for. */
 const countMs = 15_000
 
+/** How often it is looked for what somebody who has died has left behind, in milliseconds. */
+const minuteMs = 60_000
+
 /** How often it is looked for what is kept no longer, in milliseconds. */
 const sweepMs = 10 * 60_000
 
@@ -67,8 +70,9 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
     signal: stopping.signal,
   })
 
+  const push = createPush({ core, sender, metrics, perMinute: config.push.perMinute, mailTimes: mail.dueTimes })
   const handlers: JobHandlers = {
-    ...createPush({ core, sender, metrics, perMinute: config.push.perMinute, mailTimes: mail.dueTimes }),
+    ...push.handlers,
     media: createMediaJob({ attachments: services.attachments, files, processor, tempDir, log }),
     'files-remove': createFilesRemoveJob({ attachments: services.attachments, files }),
     // An edit asks for it, whatever the setting.
@@ -91,7 +95,8 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
   }
 
   await jobs.work(handlers)
-  const relay = startRelay(() => relayOutbox(database, jobs, { links: config.linkPreviews }), onError)
+  const relaying = { links: config.linkPreviews, signal: stopping.signal, onError }
+  const relay = startRelay(() => relayOutbox(database, jobs, relaying), onError)
   const unlisten = await jobNews.listen((news) => {
     if (news.includes('outbox')) relay.wake()
     jobs.wake(news.filter((each) => each !== 'outbox'))
@@ -109,6 +114,7 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
     onAttachments: services.attachments.abandon,
     others: [
       { everyMs: countMs, work: count },
+      { everyMs: minuteMs, work: push.revive },
       { everyMs: messageExpiryMs, work: expiry.run },
       { everyMs: sweepMs, work: () => sweepPushes(maintenance, config.push.logDays) },
       { everyMs: sweepMs, work: () => dropStaleActiveChannels(maintenance) },

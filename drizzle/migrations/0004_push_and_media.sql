@@ -40,6 +40,7 @@ CREATE TABLE "devices" (
 	"locale" text,
 	"session_id" bigint,
 	"created_at" timestamp with time zone NOT NULL,
+	"badge" integer DEFAULT 0 NOT NULL,
 	CONSTRAINT "devices_user_id_id_pk" PRIMARY KEY("user_id","id")
 );
 --> statement-breakpoint
@@ -142,10 +143,10 @@ ALTER TABLE "users" ADD COLUMN "avatar_key" text;--> statement-breakpoint
 CREATE INDEX "attachments_unclaimed" ON "attachments" USING btree ("created_at") WHERE "attachments"."claimed_at" is null;--> statement-breakpoint
 CREATE UNIQUE INDEX "devices_token" ON "devices" USING btree ("user_id","token_hash");--> statement-breakpoint
 CREATE INDEX "devices_token_hash" ON "devices" USING btree ("token_hash");--> statement-breakpoint
-CREATE INDEX "push_deliveries_shown" ON "push_deliveries" USING btree ("user_id","channel_id","seq") WHERE "push_deliveries"."status" in ('PENDING', 'HELD', 'SENT');--> statement-breakpoint
-CREATE INDEX "push_deliveries_device" ON "push_deliveries" USING btree ("user_id","device_id","created_at");--> statement-breakpoint
+CREATE INDEX "push_deliveries_shown" ON "push_deliveries" USING btree ("user_id","channel_id","seq") WHERE "push_deliveries"."status" in ('PENDING', 'HELD', 'SENT', 'SUMMARISED');--> statement-breakpoint
+CREATE INDEX "push_deliveries_sent_at" ON "push_deliveries" USING btree ("user_id","device_id","sent_at") WHERE "push_deliveries"."sent_at" is not null;--> statement-breakpoint
+CREATE INDEX "push_deliveries_open" ON "push_deliveries" USING btree ("user_id","device_id","created_at") WHERE "push_deliveries"."status" in ('PENDING', 'HELD');--> statement-breakpoint
 CREATE INDEX "push_deliveries_created_at" ON "push_deliveries" USING btree ("created_at");--> statement-breakpoint
-CREATE INDEX "push_deliveries_open" ON "push_deliveries" USING btree ("created_at") WHERE "push_deliveries"."status" in ('PENDING', 'HELD');--> statement-breakpoint
 CREATE INDEX "reminders_due" ON "reminders" USING btree ("remind_at") WHERE "reminders"."reminded_at" is null;--> statement-breakpoint
 CREATE UNIQUE INDEX "scheduled_messages_key" ON "scheduled_messages" USING btree ("user_id","idempotency_key");--> statement-breakpoint
 CREATE INDEX "scheduled_messages_due" ON "scheduled_messages" USING btree ("send_at") WHERE "scheduled_messages"."failure" is null;--> statement-breakpoint

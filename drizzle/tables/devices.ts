@@ -19,6 +19,8 @@ export const devices = pgTable(
     /** The sign-in that registered it, and takes it along when it ends; null with an identity provider's tokens. */
     sessionId: snowflake('session_id'),
     createdAt: instant('created_at').notNull(),
+    /** The number on its icon, as it was last told. */
+    badge: integer().notNull().default(0),
   },
   (table) => [
     primaryKey({ columns: [table.userId, table.id] }),
@@ -53,7 +55,7 @@ export const pushDeliveries = pgTable(
     /** The message's id; a summary's or a reminder's own. */
     subjectId: snowflake('subject_id').notNull(),
     kind: text({ enum: ['MESSAGE', 'SUMMARY', 'REMINDER'] }).notNull(),
-    /** The message's seq, the newest of a summary; 0 for what has none. */
+    /** The message's seq; how many a summary has; 0 for what has none. */
     seq: integer().notNull(),
     /**
      * PENDING until the provider has answered for good; HELD is part of a summary that is to come, SUMMARISED of one
@@ -73,10 +75,15 @@ export const pushDeliveries = pgTable(
     // What is on screens, or about to be: every read position asks for it, so that it must not lie among what was.
     index('push_deliveries_shown')
       .on(table.userId, table.channelId, table.seq)
-      .where(sql`${table.status} in ('PENDING', 'HELD', 'SENT')`),
-    index('push_deliveries_device').on(table.userId, table.deviceId, table.createdAt),
+      .where(sql`${table.status} in ('PENDING', 'HELD', 'SENT', 'SUMMARISED')`),
+    // How many there were within a minute.
+    index('push_deliveries_sent_at')
+      .on(table.userId, table.deviceId, table.sentAt)
+      .where(sql`${table.sentAt} is not null`),
+    // Few at any time.
+    index('push_deliveries_open')
+      .on(table.userId, table.deviceId, table.createdAt)
+      .where(sql`${table.status} in ('PENDING', 'HELD')`),
     index('push_deliveries_created_at').on(table.createdAt),
-    // The few that nobody has sent for long are found by this.
-    index('push_deliveries_open').on(table.createdAt).where(sql`${table.status} in ('PENDING', 'HELD')`),
   ],
 )

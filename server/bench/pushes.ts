@@ -28,7 +28,7 @@ import { inTurns, report, reportTimes } from './measure.ts'
 import type { BenchOptions } from './options.ts'
 
 type Plan = { messages: number; jobs: number; burst: number; rounds: number }
-const long: Plan = { messages: 150, jobs: 4_000, burst: 100, rounds: 3 }
+const long: Plan = { messages: 100, jobs: 3_000, burst: 60, rounds: 3 }
 const short: Plan = { messages: 30, jobs: 1_000, burst: 25, rounds: 1 }
 
 /** How many are in the groups whose messages are counted; one of them writes. */
@@ -137,7 +137,11 @@ async function benchJobs({ jobs, rounds }: Plan, start: Start): Promise<void> {
 }
 
 async function benchBursts({ burst, rounds }: Plan, start: Start): Promise<void> {
-  const sides = { 'one process': await start('in the process', members), 'one worker': await start(1, members), 'two workers': await start(2, members) }
+  const sides = {
+    'one process': await start('in the process', members),
+    'one worker': await start(1, members),
+    'two workers': await start(2, members),
+  }
   const expected = burst * (members - 1)
   const tell = (deployment: Deployment) => async () => {
     const taken = () => deployment.providers.all.reduce((sum, { log }) => sum + log.length, 0)
@@ -155,7 +159,8 @@ async function benchBursts({ burst, rounds }: Plan, start: Start): Promise<void>
   })
   await alone.stop()
   for (const deployment of Object.values(sides)) await deployment.stop()
-  report(`Pushes a second, ${burst} messages to a group of ${members}, a quarter to each platform`, 'pushes/s', figures, base)
+  const title = `Pushes a second, ${burst} messages to a group of ${members}, a quarter to each platform`
+  report(title, 'pushes/s', figures, base)
 }
 
 async function until(isSo: () => Promise<boolean>, everyMs: number): Promise<void> {
@@ -204,11 +209,14 @@ async function startDeployment(options: {
     const input = { username: `person${nth}`, password: 'a long password' }
     const { signUp: tokens } = await createMaruClient({ url: url! }).request(SignUpDocument, { input })
     const token = tokens.accessToken
-    cast.push({ id: tokens.viewer.id, username: input.username, token, client: createMaruClient({ url: url!, token: () => token }), tokens })
+    const client = createMaruClient({ url: url!, token: () => token })
+    cast.push({ id: tokens.viewer.id, username: input.username, token, client, tokens })
   }
   const [author, ...others] = cast as [Person, ...Person[]]
   const devices: TestDevice[] = []
-  for (const [nth, person] of others.entries()) devices.push(await providers.register(person, platforms[nth % platforms.length]!))
+  for (const [nth, person] of others.entries()) {
+    devices.push(await providers.register(person, platforms[nth % platforms.length]!))
+  }
   const input = { kind: 'GROUP' as const, name: 'bench', memberIds: others.map((person) => person.id) }
   const { createChannel } = await author.client.request(CreateChannelDocument, { input })
   const database = openDatabase({ url: databaseUrl, poolSize: 2, deadlineMs: patienceMs, unavailable })
@@ -233,7 +241,8 @@ async function say(client: MaruClient, channelId: string): Promise<void> {
 
 /** pg-boss and nothing else: jobs that are there are fetched and completed, one by one. */
 async function startBoss(databaseUrl: string) {
-  const boss = new PgBoss({ connectionString: databaseUrl, schema: 'bare', max: atOnce, supervise: false, schedule: false })
+  const options = { schema: 'bare', max: atOnce, supervise: false, schedule: false }
+  const boss = new PgBoss({ connectionString: databaseUrl, ...options })
   await boss.start()
   await boss.createQueue('empty')
   return {

@@ -7,6 +7,7 @@ import { compareSnowflakes, snowflakeAt, snowflakeTime } from '../message-store/
 import { accessChannel, authoriseLocked } from './access.ts'
 import type { Deps } from './deps.ts'
 import { makeTombstone } from './messages.ts'
+import { joinTakeBacks } from './pushes.ts'
 
 export type MessageExpiryService = ReturnType<typeof createMessageExpiryService>
 
@@ -119,7 +120,7 @@ export function createMessageExpiryService({ database, store, announce, jobs }: 
         const toDo: NewJob[] = []
         const noting: JobAdder = { add: async (_, more) => void toDo.push(...more) }
         for (const message of messages) await makeTombstone(channel, message, noting)
-        await jobs.add(channel.tx, toDo)
+        await jobs.add(channel.tx, joinTakeBacks(toDo))
         const reached = due.at(-1)!.seq
         channel.setDisappeared(reached)
         const left = lastSeq > reached ? { ...expiring, expireAfterSeconds, lastSeq, disappearedSeq: reached } : null

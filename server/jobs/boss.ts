@@ -13,7 +13,7 @@ const heartbeatSeconds = 10
 const watchSeconds = 5
 
 /** Finished jobs are of no use to anybody; what became of pushes stands in a log of its own. Seconds. */
-const keepFinished = 3_600
+const keepFinished = 600
 
 /** How long a job that was laid aside waits for somebody to look at it: a month, in seconds. */
 const keepLaidAside = 30 * 86_400
@@ -86,14 +86,23 @@ export async function openBoss({ database, isWorker, onError }: BossOptions): Pr
     maintenanceIntervalSeconds: keepFinished / 6,
   })
   boss.on('error', onError)
-  await boss.start()
+  try {
+    await boss.start()
+    await makeQueues(boss)
+  } catch (error) {
+    await boss.stop({ close: false, graceful: false }).catch(onError)
+    throw error
+  }
+  return { boss, schema }
+}
+
+async function makeQueues(boss: PgBoss): Promise<void> {
   const made = new Set((await boss.getQueues()).map((queue) => queue.name))
   if (!made.has(laidAside)) await boss.createQueue(laidAside, { retryLimit: 0, retentionSeconds: keepLaidAside })
   for (const kind of jobKinds) {
     if (made.has(kind)) await boss.updateQueue(kind, queueOf(kind))
     else await boss.createQueue(kind, { ...queueOf(kind), policy: jobPolicies[kind].isSingle ? 'short' : 'standard' })
   }
-  return { boss, schema }
 }
 
 function queueOf(kind: JobKind) {

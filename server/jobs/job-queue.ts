@@ -47,10 +47,10 @@ export type JobQueueOptions = {
   onError: (error: unknown) => void
 }
 
-/** How often a worker of each kind looks by itself, in seconds: for what is due later, and where nobody has woken it. */
-const lookSeconds = 2
+/** How often one that is idle of each kind is woken to look, in milliseconds: for what is due later, and what was not told of. */
+const lookMs = 2_000
 
-/** How often the others do, whom it wakes when it has found something. */
+/** How often workers look by themselves, in seconds: seldom, as who finds something wakes the next. */
 const idleSeconds = 60
 
 /** One of the workers of a kind. */
@@ -64,6 +64,7 @@ export function createJobQueue({ database, onAdded, onDone, onError }: JobQueueO
   let isWorker = false
   const workers = new Map<JobKind, Seat[]>()
   const ending = new AbortController()
+  let looking: NodeJS.Timeout | null = null
 
   function open() {
     opened ??= openBoss({ database, isWorker, onError }).catch((error: unknown) => {
@@ -101,6 +102,27 @@ export function createJobQueue({ database, onAdded, onDone, onError }: JobQueueO
     }
   }
 
+  /** Puts back all of one kind, or of all, some at a time, as pg-boss does. */
+  async function redrive(boss: PgBoss, kind: JobKind | undefined): Promise<number> {
+    let moved = 0
+    for (let last = 1; last > 0; moved += last) {
+      last = await boss.redrive(laidAside, kind === undefined ? {} : { sourceName: kind })
+    }
+    return moved
+  }
+
+  async function requeueOne(boss: PgBoss, id: string): Promise<number> {
+    const [job] = await boss.findJobs<object>(laidAside, { id, queued: true })
+    const { sourceName, singletonKey, data } = job ?? {}
+    if (sourceName == null) return 0
+    await database.transaction(async (tx) => {
+      const again = { data: data!, ...(singletonKey == null ? {} : { singletonKey }) }
+      await boss.insert(sourceName, [again], { db: on(tx) })
+      await boss.deleteJob(laidAside, id, { db: on(tx) })
+    })
+    return 1
+  }
+
   return {
     async open() {
       await open()
@@ -136,8 +158,7 @@ export function createJobQueue({ database, onAdded, onDone, onError }: JobQueueO
         // Each with an id of its own, by which it can be woken.
         for (let nth = 0; nth < jobPolicies[kind].concurrency; nth++) {
           const seat: Seat = { id: '', isBusy: false }
-          const pollingIntervalSeconds = nth === 0 ? lookSeconds : idleSeconds
-          const options = { includeMetadata: true, batchSize: 1, pollingIntervalSeconds } as const
+          const options = { includeMetadata: true, batchSize: 1, pollingIntervalSeconds: idleSeconds } as const
           seat.id = await boss.work<object, void, typeof options>(kind, options, async ([job]) => {
             seat.isBusy = true
             // Where there was one there may be more: for the others, and for this one afterwards.
@@ -152,6 +173,7 @@ export function createJobQueue({ database, onAdded, onDone, onError }: JobQueueO
           seats.push(seat)
         }
       }
+      looking = setInterval(() => wake(jobKinds), lookMs)
     },
 
     wake,
@@ -182,29 +204,22 @@ export function createJobQueue({ database, onAdded, onDone, onError }: JobQueueO
       },
 
       async laidAside(limit) {
-        const { boss } = await open()
-        const jobs = await boss.findJobs<object>(laidAside, { queued: true })
-        const latest = jobs.toSorted((a, b) => +b.createdOn - +a.createdOn).slice(0, limit)
-        return latest.map((job) => ({
-          id: job.id,
-          kind: job.sourceName ?? 'unknown',
-          data: job.data,
-          reason: reasonOf(job.output),
-          createdAt: job.sourceCreatedOn ?? job.createdOn,
-          laidAsideAt: job.createdOn,
-        }))
+        const { schema } = await open()
+        return database.run<LaidAside>(
+          `/* jobs laid aside */ select id, coalesce(source_name, 'unknown') as kind, data,
+             coalesce(output->>'message', output->'value'->>'message', 'unknown') as reason,
+             coalesce(source_created_on, created_on) as "createdAt", created_on as "laidAsideAt"
+           from ${schema}.job where name = '${laidAside}' and state < 'active' order by created_on desc limit $1`,
+          [limit],
+        )
       },
 
       async requeue({ kind, id }) {
         const { boss } = await open()
-        if (id === undefined) return boss.redrive(laidAside, kind === undefined ? {} : { sourceName: kind })
-        const [job] = await boss.findJobs<object>(laidAside, { id, queued: true })
-        if (job?.sourceName == null) return 0
-        await database.transaction(async (tx) => {
-          await boss.insert(job.sourceName!, [{ data: job.data, ...(job.singletonKey === null ? {} : { singletonKey: job.singletonKey }) }], { db: on(tx) })
-          await boss.deleteJob(laidAside, id, { db: on(tx) })
-        })
-        return 1
+        const requeued = id === undefined ? await redrive(boss, kind) : await requeueOne(boss, id)
+        wake(jobKinds)
+        onAdded?.(jobKinds)
+        return requeued
       },
 
       async discard(ids) {
@@ -215,6 +230,7 @@ export function createJobQueue({ database, onAdded, onDone, onError }: JobQueueO
     },
 
     async close(graceMs = defaultGraceMs) {
+      if (looking !== null) clearInterval(looking)
       if (opened === null) return
       const { boss } = await opened.catch(() => ({ boss: null }))
       if (boss === null) return
@@ -224,10 +240,4 @@ export function createJobQueue({ database, onAdded, onDone, onError }: JobQueueO
       await stopping
     },
   }
-}
-
-/** What a job's last attempt ended with, in words. */
-function reasonOf(output: unknown): string {
-  const { message, value } = (output ?? {}) as { message?: unknown; value?: { message?: unknown } }
-  return String(message ?? value?.message ?? 'unknown')
 }

@@ -8,10 +8,12 @@ export type JobData = {
   'push-part': { channelId: string; firstSeq: number; lastSeq: number; after: string | null; upTo: string | null }
   /** The same for those who could not be told at once. */
   'push-rest': { channelId: string; firstSeq: number; lastSeq: number; userIds: string[] }
-  /** A message was deleted: what was pushed of it goes. */
-  'push-withdraw': { channelId: string; messageId: string }
+  /** Messages were deleted: what was pushed of them goes. */
+  'push-withdraw': { channelId: string; messageIds: string[] }
   /** A user has read a channel up to `seq` on one device: the others need not show it any more. */
   'push-read': { userId: string; channelId: string; seq: number }
+  /** A user has read something: the number on the icons of their devices is to follow. */
+  'push-badge': { userId: string }
   /** What was held back in a burst goes out to a device as one. */
   'push-summary': { userId: string; deviceId: string }
   'push-reminder': { userId: string; id: string }
@@ -74,15 +76,16 @@ export type JobPolicy = {
 /** Twelve attempts take three quarters of an hour, which outlasts the restart of whatever the job needs. */
 const quick: JobPolicy = { concurrency: 4, retries: 12, retryDelayMax: 600, expireIn: 120 }
 
-/** Forty take half a working day: a provider, or a store of files, may be away for that long. */
-const patient: JobPolicy = { ...quick, retries: 40 }
+/** A hundred and fifty take a day: a provider, or a store of files, may be away over night. */
+const patient: JobPolicy = { ...quick, retries: 150 }
 
 export const jobPolicies: { [Kind in JobKind]: JobPolicy } = {
   push: { ...patient, concurrency: 16 },
   'push-part': patient,
   'push-rest': { ...patient, concurrency: 8 },
-  'push-withdraw': quick,
-  'push-read': quick,
+  'push-withdraw': patient,
+  'push-read': patient,
+  'push-badge': { ...quick, isSingle: true },
   'push-summary': { ...patient, isSingle: true },
   'push-reminder': patient,
   // One at a time for each of the processes that pictures are read in.

@@ -20,6 +20,8 @@ export type EmailDigestOptions = Partial<AwayTimes> & {
   log: Log
   /** Whether somebody has a socket open on some replica. */
   isConnected(userId: string): Promise<boolean>
+  /** Has it looked at again later. */
+  putOff(userId: string, until: Date): Promise<void>
 }
 
 /** Conversations that a mail names one by one. */
@@ -39,7 +41,15 @@ export function createEmailDigestJob(options: EmailDigestOptions): (data: { user
 
   return async ({ userId }) => {
     const [addressee] = await addresseesOf(database, [userId])
-    if (addressee === undefined || dueAt(addressee, times) > new Date() || (await options.isConnected(userId))) return
+    if (addressee === undefined) return
+    const now = new Date()
+    const due = (await options.isConnected(userId)) ? new Date(+now + awayMs) : dueAt(addressee, times)
+    if (due > now) {
+      // This job may have stood for later ones, which were about something that came since.
+      const left = await unreadOf(database, userId, { shows: false, olderThan: null })
+      if (left.length > 0) await options.putOff(userId, due)
+      return
+    }
     const settings = (await settingsOf(database, [userId])).get(userId)!
     const conversations = await unreadOf(database, userId, {
       shows: settings.pushPreviews,
@@ -50,14 +60,17 @@ export function createEmailDigestJob(options: EmailDigestOptions): (data: { user
     const texts = textsFor(settings.locale)
     const unsubscribe = await links.unsubscribeUrl(userId, addressee.email)
     const urls = { open: options.appUrl ?? publicUrl(), unsubscribe }
-    const letter = compose(await nameOf(userId), conversations, texts, urls)
     const unread = conversations.reduce((sum, conversation) => sum + conversation.unread, 0)
+    // Who wants no previews is told of no names and no places either, as by pushes.
+    const shown = settings.pushPreviews ? conversations : []
+    const subject = texts.digest.subject(unread, conversations.length)
+    const letter = compose(await nameOf(userId), { subject, shown }, texts, urls)
     const claimed = await claim(addressee)
     if (claimed === null) return
     try {
       await mailer.send({
         to: addressee.email,
-        subject: texts.digest.subject(unread, conversations.length),
+        subject,
         ...render(letter, texts),
         headers: {
           // RFC 8058, and RFC 3834 so that nobody's absence answers.
@@ -114,17 +127,18 @@ export function createEmailDigestJob(options: EmailDigestOptions): (data: { user
 /** The letter about these conversations. */
 function compose(
   name: string,
-  conversations: readonly UnreadConversation[],
+  { subject, shown }: { subject: string; shown: readonly UnreadConversation[] },
   texts: MailTexts,
   urls: { open: string; unsubscribe: string },
 ): Letter {
   const { digest } = texts
-  const more = conversations.length - maxNamed
+  const more = shown.length - maxNamed
   return {
     name,
     sections: [
       { text: digest.intro },
-      ...conversations.slice(0, maxNamed).map(({ name: given, level, unread, lines }) => ({
+      ...(shown.length === 0 ? [{ text: subject }] : []),
+      ...shown.slice(0, maxNamed).map(({ name: given, level, unread, lines }) => ({
         heading: digest[level === 'MENTIONS' ? 'mentions' : 'conversation'](given ?? texts.unnamed, unread),
         lines: lines.map(({ author, isAction, excerpt }) => {
           const said = excerpt ?? texts.attachment

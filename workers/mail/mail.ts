@@ -18,7 +18,7 @@ export type MailJobs = {
 }
 
 export type MailJobsOptions = {
-  core: Pick<Core, 'database' | 'services' | 'publicUrl'>
+  core: Pick<Core, 'database' | 'services' | 'publicUrl' | 'jobs'>
   config: Config
   /** What signs access tokens. */
   secret: string
@@ -31,12 +31,18 @@ const nothing: ToUser = () => Promise.resolve()
 export function createMail({ core, config, secret, log }: MailJobsOptions): MailJobs {
   const { mail, mailAwayHours } = config
   if (mail === null) return { digest: nothing, verification: nothing, dueTimes: null, close() {} }
-  const { database, services, publicUrl } = core
+  const { database, services, publicUrl, jobs } = core
   const times = { ...defaultAwayTimes, awayMs: mailAwayHours * 60 * 60_000 }
   const mailer = createMailer(mail)
   const common = { database, mailer, publicUrl, secret, log }
   return {
-    digest: createEmailDigestJob({ ...common, ...times, isConnected: async (id) => (await connectedOf([id])).has(id) }),
+    digest: createEmailDigestJob({
+      ...common,
+      ...times,
+      isConnected: async (id) => (await connectedOf([id])).has(id),
+      putOff: (userId, startAfter) =>
+        database.transaction((tx) => jobs.add(tx, [{ kind: 'email-digest', data: { userId }, key: userId, startAfter }])),
+    }),
     verification: createEmailVerificationJob(common),
     dueTimes: (userIds) => digestTimes(database, userIds, connectedOf, times),
     close: () => mailer.close(),

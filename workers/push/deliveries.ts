@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../../drizzle/connection.ts'
 import type { pushDeliveries } from '../../drizzle/tables/index.ts'
-import { expectedFailure } from '../../server/errors.ts'
 
 type Row = typeof pushDeliveries.$inferSelect
 
@@ -18,9 +17,13 @@ export type Claimed = DeliveryKey & { attempts: number }
 
 /** What became of an attempt. `PENDING` is to be tried again, not before `waitMs` from now. */
 export type Settled = DeliveryKey & {
-  status: Extract<Row['status'], 'SENT' | 'REFUSED' | 'DEAD' | 'PENDING' | 'WITHDRAWN'>
+  /** What the row is while it is tried; where it is something else, another worker has settled it. */
+  from: Extract<Row['status'], 'PENDING' | 'SENT'>
+  status: Extract<Row['status'], 'SENT' | 'REFUSED' | 'DEAD' | 'PENDING' | 'WITHDRAWN' | 'SKIPPED'>
   reason: string | null
   waitMs: number
+  /** The number that the device shows from now on; null where it is not known. */
+  badge: number | null
 }
 
 /** How long an attempt may take before another worker may try: a provider's deadline and some. Milliseconds. */
@@ -47,7 +50,10 @@ type RawKey = Parameters<typeof toKey>[0]
 
 /** Always in the same order, so that two workers never wait for each other. */
 const inOrder = <Key extends DeliveryKey>(keys: readonly Key[]): Key[] =>
-  keys.toSorted((one, other) => (deliveryKey(one) < deliveryKey(other) ? -1 : 1))
+  keys
+    .map((key) => ({ key, name: deliveryKey(key) }))
+    .toSorted((one, other) => (one.name < other.name ? -1 : 1))
+    .map(({ key }) => key)
 
 /**
  * Notes pushes in the log, each once for good, and gives those that the caller is to send now: nobody else will try
@@ -97,7 +103,7 @@ export async function findPending(
   return rows.map(toKey).filter((key) => asked.has(deliveryKey(key)))
 }
 
-/** Writes down what became of attempts. */
+/** Writes down what became of attempts. What somebody else has settled meanwhile stays as it is. */
 export async function settle(database: Pick<Database, 'run'>, outcomes: readonly Settled[]): Promise<void> {
   if (outcomes.length === 0) return
   const rows = inOrder(outcomes)
@@ -105,19 +111,44 @@ export async function settle(database: Pick<Database, 'run'>, outcomes: readonly
   await database.run(
     `/* push settle */ update push_deliveries d
      set status = w.status, reason = nullif(w.reason, ''), claimed_until = w.claimed_until::timestamptz,
-         sent_at = case when w.status = 'SENT' then $8::timestamptz else d.sent_at end
-     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[])
-       as w (user_id, device_id, channel_id, subject_id, status, reason, claimed_until)
+         sent_at = case when w.status = 'SENT' and d.sent_at is null then $9::timestamptz else d.sent_at end
+     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])
+       as w (user_id, device_id, channel_id, subject_id, old_status, status, reason, claimed_until)
      where d.user_id = w.user_id and d.device_id = w.device_id and d.channel_id = w.channel_id
-       and d.subject_id = w.subject_id and d.user_id = any ($1::bigint[])`,
+       and d.subject_id = w.subject_id and d.user_id = any ($1::bigint[]) and d.status = w.old_status`,
     [
       ...keyLists(rows),
+      rows.map((row) => row.from),
       rows.map((row) => row.status),
       rows.map((row) => row.reason?.slice(0, maxReason) ?? ''),
-      rows.map((row) => (row.status === 'PENDING' ? new Date(now + row.waitMs).toISOString() : null)),
+      rows.map((row) => (row.waitMs > 0 ? new Date(now + row.waitMs).toISOString() : null)),
       new Date(now).toISOString(),
     ],
   )
+  await noteBadges(database, rows)
+}
+
+/** Notes which number each device shows, so that it can be corrected when something is read elsewhere. */
+async function noteBadges(database: Pick<Database, 'run'>, rows: readonly Settled[]): Promise<void> {
+  const latest = new Map(rows.flatMap(({ badge, ...key }) => (badge === null ? [] : [[key.deviceId, { ...key, badge }]])))
+  const badges = [...latest.values()]
+  if (badges.length === 0) return
+  await database.run(
+    `/* device badges */ update devices d set badge = w.badge
+     from unnest($1::bigint[], $2::bigint[], $3::int[]) as w (user_id, id, badge)
+     where d.user_id = w.user_id and d.id = w.id and d.user_id = any ($1::bigint[]) and d.badge <> w.badge`,
+    [badges.map((row) => row.userId), badges.map((row) => row.deviceId), badges.map((row) => row.badge)],
+  )
+}
+
+/** The same of one device. */
+export async function noteBadge(
+  database: Pick<Database, 'run'>,
+  device: { userId: string; id: string },
+  badge: number,
+): Promise<void> {
+  const parameters = [device.userId, device.id, badge]
+  await database.run('/* device badge */ update devices set badge = $3::int where user_id = $1 and id = $2', parameters)
 }
 
 /** What a provider says at length says no more. */
@@ -141,16 +172,20 @@ export function createSettler(database: Pick<Database, 'run'>) {
       try {
         return await settle(database, outcomes)
       } catch (error) {
-        if (expectedFailure(error)?.code !== 'UNAVAILABLE' || performance.now() > until) throw error
+        if (performance.now() > until) throw error
       }
     }
   }
 
   async function write(): Promise<void> {
-    while (gathered.length > 0) {
-      const some = gathered
-      gathered = []
-      await persist(some)
+    try {
+      while (gathered.length > 0) {
+        const some = gathered
+        gathered = []
+        await persist(some)
+      }
+    } finally {
+      writing = null
     }
   }
 
@@ -158,32 +193,10 @@ export function createSettler(database: Pick<Database, 'run'>) {
     /** Resolves once it is written. */
     async add(outcome: Settled): Promise<void> {
       gathered.push(outcome)
-      writing ??= write().finally(() => {
-        writing = null
-      })
+      writing ??= write()
       await writing
     },
   }
-}
-
-/** How many messages were pushed to each of these devices lately, or are about to be. */
-export async function countRecent(
-  database: Pick<Database, 'run'>,
-  devices: readonly { userId: string; deviceId: string }[],
-  sinceMs: number,
-): Promise<Map<string, number>> {
-  const rows = await database.run<{ device_id: string; count: number }>(
-    `/* push recent */ select device_id, count(*)::int as count from push_deliveries
-     where user_id = any ($1::bigint[]) and device_id = any ($2::bigint[]) and created_at > $3::timestamptz
-       and kind = 'MESSAGE' and status in ('SENT', 'PENDING', 'WITHDRAWN')
-     group by device_id`,
-    [
-      [...new Set(devices.map((device) => device.userId))],
-      [...new Set(devices.map((device) => device.deviceId))],
-      new Date(Date.now() - sinceMs).toISOString(),
-    ],
-  )
-  return new Map(rows.map((row) => [row.device_id, row.count]))
 }
 
 /** Holds pushes back for a summary. */

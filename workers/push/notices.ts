@@ -10,13 +10,18 @@ import { snowflakeTime } from '../../server/message-store/snowflake.ts'
 import type { PushNotice } from '../../server/push/push-sender.ts'
 import { type PushContent, pushText, type PushWhat } from '../../server/push/push-texts.ts'
 import type { DeliveryKey } from './deliveries.ts'
-import type { Held } from './push-summary.ts'
 import { findWishes, type Recipient, type Wishes } from './recipients.ts'
+
+/** What was held back for a device: how many messages of which channel, up to which seq. */
+export type Held = { channelId: string; count: number; lastSeq: number }
 
 export type Notices = ReturnType<typeof createNotices>
 
 /** How long a provider keeps a notice for a device that is off: a day, after which it is no news. Milliseconds. */
 const keptMs = 24 * 3_600_000
+
+/** A summary takes the place of the one before. */
+const summaryId = 'summary'
 
 const localeOf = (device: DeviceRow, wishes: Wishes | undefined) => device.locale ?? wishes?.locale ?? defaultLocale
 
@@ -77,19 +82,14 @@ export function createNotices(database: Database) {
     ...rest,
   })
 
-  const silent = (
-    kind: 'withdraw' | 'badge',
-    channelId: string,
-    badge: number,
-    rest: Partial<PushNotice>,
-  ): PushNotice => ({
+  const silent = (kind: 'withdraw' | 'badge', badge: number, rest: Partial<PushNotice>): PushNotice => ({
     kind,
-    collapseId: channelGlobalId(channelId),
+    collapseId: kind,
     title: '',
     body: '',
     badge,
-    threadId: channelGlobalId(channelId),
-    data: { channelId: channelGlobalId(channelId) },
+    threadId: kind,
+    data: {},
     isUrgent: false,
     expiresAt: new Date(Date.now() + keptMs),
     ...rest,
@@ -132,7 +132,7 @@ export function createNotices(database: Database) {
       const count = held.reduce((sum, each) => sum + each.count, 0)
       const [only, ...others] = held as [Held, ...Held[]]
       const rest = {
-        collapseId: 'summary',
+        collapseId: summaryId,
         badge,
         threadId: channelGlobalId(only.channelId),
         data: {
@@ -161,7 +161,8 @@ export function createNotices(database: Database) {
       const collapseId = messageGlobalId(message.channelId, message.id)
       return (device: DeviceRow, badge: number): PushNotice => {
         const data = { channelId: channelGlobalId(message.channelId), messageId: collapseId, seq: String(message.seq) }
-        const notice = silent('withdraw', message.channelId, badge, { collapseId, data: { ...data, reason: 'deleted' } })
+        const threadId = channelGlobalId(message.channelId)
+        const notice = silent('withdraw', badge, { collapseId, threadId, data: { ...data, reason: 'deleted' } })
         if (device.platform !== 'WEB_PUSH') return notice
         const wishes = allWishes.get(device.userId)
         const what: PushWhat =
@@ -174,14 +175,18 @@ export function createNotices(database: Database) {
 
     /** Takes back everything of a channel up to a seq. */
     ofRead: (key: DeliveryKey & { seq: number }, badge: number): PushNotice =>
-      silent('withdraw', key.channelId, badge, {
+      silent('withdraw', badge, {
         collapseId: collapseIdOf(key),
+        threadId: channelGlobalId(key.channelId),
         data: { channelId: channelGlobalId(key.channelId), upToSeq: String(key.seq), reason: 'read' },
       }),
 
-    /** The number alone, as it is once a channel is read up to a seq. */
-    ofBadge: (channelId: string, seq: number, badge: number): PushNotice =>
-      silent('badge', channelId, badge, { data: { channelId: channelGlobalId(channelId), upToSeq: String(seq) } }),
+    /** Takes back a summary. */
+    ofSummaryRead: (badge: number): PushNotice =>
+      silent('withdraw', badge, { collapseId: summaryId, data: { reason: 'read' } }),
+
+    /** The number alone. */
+    ofBadge: (badge: number): PushNotice => silent('badge', badge, { data: { at: String(Date.now()) } }),
 
     /** What a user wanted to be reminded of. */
     async ofReminder(

@@ -8,7 +8,7 @@ import { readMessage } from '../../server/message-store/pages.ts'
 import type { MessageRow } from '../../server/message-store/rows.ts'
 import { findBadges } from './badges.ts'
 import { claim, deliveryKey, findPending, type Wanted } from './deliveries.ts'
-import { type Delivering, maxAttempts, throwIfLeft } from './delivering.ts'
+import { type Delivering, throwIfLeft } from './delivering.ts'
 import type { Notices } from './notices.ts'
 
 /** Tells all of a user's devices of what they wanted to be reminded of: now, whatever the hour, as they asked for it. */
@@ -39,7 +39,7 @@ export function createPushReminder(options: { database: Database; delivering: De
       claimed.map(async (key) => {
         const device = devices.find((each) => each.id === key.deviceId)!
         const notice = await notices.ofReminder(device, { id, note: reminder.note, message }, badge)
-        return { key, isLast: key.attempts >= maxAttempts, device, notice, since: null }
+        return { key, attempts: key.attempts, device, notice, since: null }
       }),
     )
     const mine = new Set(claimed.map(deliveryKey))

@@ -36,8 +36,10 @@ test('what is held back while a summary is being made is in the next one', async
     const { sendMessage } = await alice.client.request(SendMessageDocument, { input: { channelId, content } })
     seqs.push(sendMessage.message.seq)
   }
-  const [row] = await database.run<{ id: string; user_id: string }>('select id, user_id from devices where token = $1', [phone.token])
-  const summary = { userId: row!.user_id, deviceId: row!.id }
+  const [summary] = await database.run<{ userId: string; deviceId: string }>(
+    'select user_id as "userId", id as "deviceId" from devices where token = $1',
+    [phone.token],
+  )
 
   let made = 0
   /** Adds as the queue does, and then does not commit before the summary that waits already has been made. */
@@ -48,7 +50,7 @@ test('what is held back while a summary is being made is in the next one', async
     },
   }
   const options = { apns: null, fcm: fcm.options, webPush: null, webhook: null, outbound }
-  const push = createPush({
+  const { handlers: push } = createPush({
     core: { database, jobs: slowly as typeof jobs, snowflakes },
     sender: createPushSender(options),
     metrics: createMetrics(),
@@ -63,8 +65,8 @@ test('what is held back while a summary is being made is in the next one', async
       made++
     },
   })
-  const startAfter = new Date(Date.now() + 1_000)
-  await database.transaction((tx) => jobs.add(tx, [{ kind: 'push-summary', data: summary, key: summary.deviceId, startAfter }]))
+  const waiting = { kind: 'push-summary' as const, data: summary!, key: summary!.deviceId }
+  await database.transaction((tx) => jobs.add(tx, [{ ...waiting, startAfter: new Date(Date.now() + 1_000) }]))
   const { channelId: id } = parseGlobalId(channelId) as { channelId: string }
   const data = { channelId: id, firstSeq: seqs[0]!, lastSeq: seqs.at(-1)! }
   await push.push(data, { retries: 0, createdAt: new Date(), signal: new AbortController().signal })

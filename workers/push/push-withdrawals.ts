@@ -1,18 +1,19 @@
 import type { Database } from '../../drizzle/connection.ts'
 import { type DeviceRow, devicesOf } from '../../server/domain/devices.ts'
 import type { JobContext, JobData } from '../../server/jobs/jobs.ts'
-import { readMessage } from '../../server/message-store/pages.ts'
+import { readMessages } from '../../server/message-store/pages.ts'
 import type { MessageRow } from '../../server/message-store/rows.ts'
 import { findBadges } from './badges.ts'
 import type { DeliveryKey } from './deliveries.ts'
-import { type Delivering, throwIfLeft } from './delivering.ts'
+import { type Delivering, hasIcon, throwIfLeft } from './delivering.ts'
 import type { Notices } from './notices.ts'
+import { findSummed } from './push-summary.ts'
 
 export type WithdrawalsOptions = { database: Database; delivering: Delivering; notices: Notices }
 
 type Context = Pick<JobContext, 'retries'>
 
-type Shown = DeliveryKey & { seq: number; status: string }
+type Shown = DeliveryKey & { seq: number; status: string; isUnderWay: boolean }
 
 type RawShown = {
   user_id: string
@@ -21,87 +22,127 @@ type RawShown = {
   subject_id: string
   seq: number
   status: string
+  under_way: boolean
 }
 
-const toShown = (row: RawShown): Shown => ({
-  userId: row.user_id,
-  deviceId: row.device_id,
-  channelId: row.channel_id,
-  subjectId: row.subject_id,
-  seq: row.seq,
-  status: row.status,
-})
-
-/** Retries after which a notice stays on a screen: half an hour, by the queue's pauses, before it would lay the job aside. */
-const lastRetry = 11
-
 /** Members that are asked about at once. */
-const membersAtOnce = 2_000
+const membersAtOnce = 1_000
 
-/** What one channel's members show of it. */
-const columns = 'user_id, device_id, channel_id, subject_id, seq, status'
+/** Retries after which a notice stays where it is: what cannot be taken back for hours is no reason to lay the job aside. */
+const lastRetry = 30
 
 /**
- * Takes notices off screens: of a message that was deleted, and of what was read on another device. Each is tried until
+ * Takes notices off screens: of messages that were deleted, and of what was read on another device. Each is tried until
  * the provider has taken it; what a platform cannot take back stays, as `server/push/README.md` says.
  */
 export function createWithdrawals({ database, delivering, notices }: WithdrawalsOptions) {
+  /** What is noted under a condition on parameters from $3 on, of some users in a channel. */
+  async function findRows(userIds: readonly string[], channelId: string, condition: string, parameters: unknown[]): Promise<Shown[]> {
+    const rows = await database.run<RawShown>(
+      `/* push shown */ select user_id, device_id, channel_id, subject_id, seq, status,
+         status = 'PENDING' and claimed_until > now() as under_way
+       from push_deliveries where user_id = any ($1::bigint[]) and channel_id = $2 and ${condition}`,
+      [userIds, channelId, ...parameters],
+    )
+    return rows.map((row) => ({
+      userId: row.user_id,
+      deviceId: row.device_id,
+      channelId: row.channel_id,
+      subjectId: row.subject_id,
+      seq: row.seq,
+      status: row.status,
+      isUnderWay: row.under_way,
+    }))
+  }
+
   async function devicesBy(userIds: readonly string[]): Promise<Map<string, DeviceRow>> {
     const found = await devicesOf(database, [...new Set(userIds)])
     return new Map([...found.values()].flat().map((device) => [device.id, device]))
   }
 
-  /** Where a device is gone, there is nothing to take back. */
-  async function forget(gone: readonly Shown[]): Promise<void> {
-    if (gone.length === 0) return
+  /** Notes of rows of one channel, or of none, what they are from now on. */
+  async function note(rows: readonly Shown[], status: 'WITHDRAWN' | 'SKIPPED', reason: string | null): Promise<void> {
+    if (rows.length === 0) return
     await database.run(
-      `/* push gone */ update push_deliveries set status = 'WITHDRAWN', reason = 'NO_DEVICE'
-       where user_id = any ($1::bigint[]) and device_id = any ($2::bigint[]) and channel_id = $3 and status = 'SENT'`,
-      [[...new Set(gone.map((row) => row.userId))], [...new Set(gone.map((row) => row.deviceId))], gone[0]!.channelId],
+      `/* push note */ update push_deliveries d set status = $5, reason = coalesce($6, d.reason)
+       from unnest($1::bigint[], $2::bigint[], $3::bigint[], $7::text[]) as w (user_id, device_id, subject_id, old_status)
+       where d.user_id = w.user_id and d.device_id = w.device_id and d.subject_id = w.subject_id
+         and d.channel_id = $4 and d.user_id = any ($1::bigint[]) and d.status = w.old_status`,
+      [
+        rows.map((row) => row.userId),
+        rows.map((row) => row.deviceId),
+        rows.map((row) => row.subjectId),
+        rows[0]!.channelId,
+        status,
+        reason,
+        rows.map((row) => row.status),
+      ],
     )
   }
 
-  /** What was held back for a summary is not part of it any more. */
-  async function skipHeld(message: MessageRow, held: readonly Shown[]): Promise<void> {
-    if (held.length === 0) return
-    await database.run(
-      `/* push skip */ update push_deliveries set status = 'SKIPPED', reason = 'DELETED'
-       where user_id = any ($1::bigint[]) and channel_id = $2 and subject_id = $3 and status = 'HELD'`,
-      [held.map((row) => row.userId), message.channelId, message.id],
+  async function withdrawDeleted(message: MessageRow, userIds: readonly string[], { retries }: Context): Promise<DeliveryKey[]> {
+    const rows = await findRows(
+      userIds,
+      message.channelId,
+      `subject_id = $3 and seq = $4 and status in ('SENT', 'PENDING', 'HELD', 'SUMMARISED')`,
+      [message.id, message.seq],
     )
-  }
-
-  async function withdrawDeleted(message: MessageRow, retries: number, userIds: readonly string[]): Promise<DeliveryKey[]> {
-    const shown = (
-      await database.run<RawShown>(
-        `/* push shown */ select ${columns} from push_deliveries
-         where user_id = any ($1::bigint[]) and channel_id = $2 and subject_id = $3
-           and seq = $4 and status in ('SENT', 'PENDING', 'HELD')`,
-        [userIds, message.channelId, message.id, message.seq],
-      )
-    ).map(toShown)
-    await skipHeld(message, shown.filter((row) => row.status === 'HELD'))
-    const sent = shown.filter((row) => row.status === 'SENT')
+    const ofSummaries = rows.filter(({ status }) => status === 'HELD' || status === 'SUMMARISED')
+    await note(ofSummaries, 'SKIPPED', 'DELETED')
+    const sent = rows.filter(({ status }) => status === 'SENT')
     const devices = await devicesBy(sent.map((row) => row.userId))
     const badges = await findBadges(database, sent.map((row) => row.userId))
     const say = await notices.ofDeleted(message, sent.map((row) => row.userId))
-    await forget(sent.filter((row) => !devices.has(row.deviceId)))
+    await note(sent.filter((row) => !devices.has(row.deviceId)), 'WITHDRAWN', 'NO_DEVICE')
     const left = await delivering.deliverAll(
       sent.flatMap((key) => {
         const device = devices.get(key.deviceId)
         if (device === undefined) return []
         const notice = say(device, badges.get(key.userId) ?? 0)
-        return { key, isLast: retries >= lastRetry, device, notice, since: null, becomes: 'WITHDRAWN' as const, stays: 'SENT' as const }
+        return { key, attempts: retries + 1, device, notice, since: null, becomes: 'WITHDRAWN' as const, from: 'SENT' as const }
       }),
     )
     // Somebody may be sending it just now, not knowing yet.
-    return [...left, ...shown.filter((row) => row.status === 'PENDING')]
+    return [...left, ...rows.filter((row) => row.isUnderWay)]
+  }
+
+  /** Takes back what one device shows of a channel: by one notice, which names the newest. */
+  async function withdrawRead(device: DeviceRow, rows: readonly Shown[], badge: number, { retries }: Context): Promise<DeliveryKey[]> {
+    const newest = rows.toSorted((a, b) => b.seq - a.seq)[0]!
+    const notice = notices.ofRead(newest, badge)
+    const left = await delivering.deliverAll([
+      { key: newest, attempts: retries + 1, device, notice, since: null, becomes: 'WITHDRAWN', from: 'SENT' },
+    ])
+    if (left.length === 0) await note(rows, 'WITHDRAWN', null)
+    return left
+  }
+
+  /** Takes back a summary of which nothing is unread any more. */
+  async function withdrawSummaries(userId: string, devices: Map<string, DeviceRow>, badge: number, { retries }: Context) {
+    const summaries = await findRows([userId], '0', `kind = 'SUMMARY' and status = 'SENT'`, [])
+    const left = await Promise.all(
+      summaries.map(async (key) => {
+        const device = devices.get(key.deviceId)
+        if (device !== undefined && (await findSummed(database, device, key.subjectId)).length > 0) return []
+        if (device === undefined) return note([key], 'WITHDRAWN', 'NO_DEVICE').then(() => [])
+        const notice = notices.ofSummaryRead(badge)
+        return delivering.deliverAll([
+          { key, attempts: retries + 1, device, notice, since: null, becomes: 'WITHDRAWN' as const, from: 'SENT' as const },
+        ])
+      }),
+    )
+    return left.flat()
+  }
+
+  /** Tells devices with an icon a number that is another than what they were told last. */
+  async function correctBadges(devices: Iterable<DeviceRow>, badge: number): Promise<void> {
+    const wrong = [...devices].filter((device) => hasIcon(device) && device.badge !== badge)
+    await Promise.all(wrong.map((device) => delivering.tellBadge(device, notices.ofBadge(badge))))
   }
 
   return {
-    async deleted({ channelId, messageId }: JobData['push-withdraw'], { retries }: Context): Promise<void> {
-      const message = await readMessage(database, { channelId, messageId })
-      if (message === null) return
+    async deleted({ channelId, messageIds }: JobData['push-withdraw'], context: Context): Promise<void> {
+      const messages = await readMessages(database, messageIds.map((messageId) => ({ channelId, messageId })))
       const left: DeliveryKey[] = []
       for (let after = '0'; ; ) {
         const rows = await database.run<{ user_id: string }>(
@@ -109,50 +150,39 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
            order by user_id limit ${membersAtOnce}`,
           [channelId, after],
         )
-        left.push(...(await withdrawDeleted(message, retries, rows.map((row) => row.user_id))))
+        const userIds = rows.map((row) => row.user_id)
+        for (const message of messages) left.push(...(await withdrawDeleted(message, userIds, context)))
         if (rows.length < membersAtOnce) break
-        after = rows.at(-1)!.user_id
+        after = userIds.at(-1)!
       }
-      throwIfLeft(left)
+      if (context.retries < lastRetry) throwIfLeft(left)
     },
 
-    /** One notice for each device takes back all that it shows of the channel up to there. */
-    async read({ userId, channelId, seq }: JobData['push-read'], { retries }: Context): Promise<void> {
-      const shown = (
-        await database.run<RawShown>(
-          `/* push shown to */ select ${columns} from push_deliveries
-           where user_id = $1 and channel_id = $2 and seq <= $3 and status = 'SENT'`,
-          [userId, channelId, seq],
-        )
-      ).map(toShown)
-      const devices = await devicesBy([userId])
-      const badge = (await findBadges(database, [userId])).get(userId) ?? 0
-      const byDevice = Map.groupBy(shown, (row) => row.deviceId)
-      const left = await Promise.all(
-        [...byDevice].map(async ([deviceId, rows]) => {
+    async read({ userId, channelId, seq }: JobData['push-read'], context: Context): Promise<void> {
+      const rows = await findRows([userId], channelId, `seq <= $3 and status in ('SENT', 'PENDING', 'SUMMARISED')`, [seq])
+      const [devices, badges] = await Promise.all([devicesBy([userId]), findBadges(database, [userId])])
+      const badge = badges.get(userId) ?? 0
+      const sent = rows.filter(({ status }) => status === 'SENT')
+      await note(rows.filter(({ status }) => status === 'SUMMARISED'), 'WITHDRAWN', null)
+      await note(sent.filter((row) => !devices.has(row.deviceId)), 'WITHDRAWN', 'NO_DEVICE')
+      const byDevice = [...Map.groupBy(sent, (row) => row.deviceId)]
+      const left = await Promise.all([
+        ...byDevice.map(([deviceId, some]) => {
           const device = devices.get(deviceId)
-          const newest = rows.toSorted((a, b) => b.seq - a.seq)[0]!
-          if (device === undefined) return forget(rows).then(() => [])
-          const notice = notices.ofRead(newest, badge)
-          const left = await delivering.deliverAll([{ key: newest, isLast: retries >= lastRetry, device, notice, since: null, becomes: 'WITHDRAWN', stays: 'SENT' }])
-          if (left.length > 0) return left
-          await withdrawAll(rows)
-          // What wakes the app in the background may come late there, or never; the number on the icon need not wait.
-          if (device.platform === 'APNS') await delivering.tell(device, notices.ofBadge(channelId, seq, badge))
-          return left
+          return device === undefined ? [] : withdrawRead(device, some, badge, context)
         }),
-      )
-      throwIfLeft(left.flat())
+        withdrawSummaries(userId, devices, badge, context),
+      ])
+      // What wakes the app in the background may come late, or never; the number on the icon need not wait for it.
+      await correctBadges([...devices.values()].filter(({ platform }) => platform === 'APNS'), badge)
+      const underWay = rows.filter((row) => row.isUnderWay)
+      if (context.retries < lastRetry) throwIfLeft([...left.flat(), ...underWay])
     },
-  }
 
-  /** Notes that these are off the screen of their one device. */
-  async function withdrawAll(rows: readonly Shown[]): Promise<void> {
-    const [{ userId, deviceId, channelId }] = rows as [Shown]
-    await database.run(
-      `/* push withdrawn */ update push_deliveries set status = 'WITHDRAWN'
-       where user_id = $1 and device_id = $2 and channel_id = $3 and subject_id = any ($4::bigint[]) and status = 'SENT'`,
-      [userId, deviceId, channelId, rows.map((row) => row.subjectId)],
-    )
+    /** Something has been read of which nothing was shown: the number on the icon is another all the same. */
+    async badge({ userId }: JobData['push-badge']): Promise<void> {
+      const [devices, badges] = await Promise.all([devicesBy([userId]), findBadges(database, [userId])])
+      await correctBadges(devices.values(), badges.get(userId) ?? 0)
+    },
   }
 }

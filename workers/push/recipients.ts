@@ -8,6 +8,7 @@ import { isQuiet, type QuietHours } from '../../server/lib/quiet-hours.ts'
 import { isOneOf } from '../../server/lib/sql.ts'
 import { readMessages } from '../../server/message-store/pages.ts'
 import type { ChannelRow, MessageRow } from '../../server/message-store/rows.ts'
+import { snowflakeTime } from '../../server/message-store/snowflake.ts'
 import type { Skip } from './deliveries.ts'
 
 /** How somebody wants to be told. */
@@ -80,6 +81,7 @@ export async function findRecipients(
     for (const message of messages) {
       // Who came after it was said has not missed it.
       if (message.authorId === member.userId || member.joinedSeq >= message.seq) continue
+      const sentAt = snowflakeTime(message.id)
       const isMention =
         message.mentionIds.includes(member.userId) || rootAuthors.get(message.replyToId ?? '') === member.userId
       const ofChannel = skipOfChannel(member, message, isMention, at)
@@ -92,6 +94,8 @@ export async function findRecipients(
         : isQuiet(userWishes, at) ? 'QUIET_HOURS'
         : null)
       for (const device of devices.get(member.userId) ?? []) {
+        // Nor has a device on which its user has signed in since: what is there is on the screen.
+        if (device.createdAt > sentAt) continue
         const isShown = active.has(`${member.userId} ${device.sessionId ?? noSession}`)
         recipients.push({ device, message, wishes: userWishes, isMention, skip: skip ?? (isShown ? 'ACTIVE' : null) })
       }

@@ -23,6 +23,7 @@ export function openDigest(
   const { timeoutMs = 10_000 } = options
   const mailer = createMailer({ url: server.url, from: 'Maru <chat@example.org>', timeoutMs })
   const { lines, log } = keptLog()
+  const putOff: Date[] = []
   const job = createEmailDigestJob({
     database: app.app.database,
     mailer,
@@ -30,9 +31,10 @@ export function openDigest(
     secret,
     log,
     isConnected: () => Promise.resolve(false),
+    putOff: async (_, until) => void putOff.push(until),
     ...options,
   })
-  return { lines, run: (person: Person) => job({ userId: userIdOf(person) }), close: () => mailer.close() }
+  return { lines, putOff, run: (person: Person) => job({ userId: userIdOf(person) }), close: () => mailer.close() }
 }
 
 /** Gives somebody an address that is confirmed, and makes them have been away for so many hours. */

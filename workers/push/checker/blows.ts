@@ -48,7 +48,8 @@ export function createWorker(name: string, env: Record<string, string>, ledger: 
     const blow = note(how, Date.now())
     const exit = await stopping.end(signal)
     blow.to = Date.now()
-    if (how === 'ended' && exit !== 0) onFault(`${name} was asked to end, and did with ${exit}: ${stopping.output().slice(-2_000)}`)
+    if (how === 'killed' || exit === 0) return
+    onFault(`${name} was asked to end, and did with ${exit}: ${stopping.output().slice(-2_000)}`)
   }
 
   return {
@@ -69,7 +70,12 @@ export function createWorker(name: string, env: Record<string, string>, ledger: 
 }
 
 /** Lets one thing after the other go wrong with workers, each of them before any recurs, until it is over. */
-export async function giveBlows(workers: readonly Worker[], random: Random, isOver: () => boolean, quietMs: number): Promise<void> {
+export async function giveBlows(
+  workers: readonly Worker[],
+  random: Random,
+  isOver: () => boolean,
+  quietMs: number,
+): Promise<void> {
   const downMs = () => 200 + random.below(3_000)
   const blows: (() => Promise<void>)[] = [
     async () => {

@@ -22,8 +22,8 @@ export type Calm = {
 const toldWithinMs = 60_000
 
 /**
- * When all is done and nothing goes wrong any more: sends one message to each channel, each when the one before has been
- * told, and looks at the number that is last on each device's icon. Whatever order notices came in before, it must now
+ * When all is done and nothing goes wrong any more: sends one message to each channel, each when the one before has
+ * been told, and looks at the number that is last on each device's icon. Whatever order notices came in before, it must now
  * be what is unread.
  */
 export async function beCalm(
@@ -84,7 +84,7 @@ async function idle(database: Database, signal: AbortSignal): Promise<void> {
 }
 
 /** What is last on these devices, beside what their owners have unread: all that they want to hear of. */
-async function iconsOf(ledger: Ledger, last: readonly { device: IconCheck['device']; badge: number | null }[]): Promise<IconCheck[]> {
+async function iconsOf(ledger: Ledger, last: readonly Pick<IconCheck, 'device' | 'badge'>[]): Promise<IconCheck[]> {
   const unread = new Map<Person, number>()
   for (const person of ledger.people) {
     const { channels } = await person.client.request(ChannelsDocument, { first: 100, after: null })

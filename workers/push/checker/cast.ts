@@ -14,7 +14,16 @@ import type { Random } from '../../../server/testing/random.ts'
 import type { Person as TestPerson } from '../../../server/testing/test-app.ts'
 import type { Providers } from '../testing/providers.ts'
 import { platforms } from './evidence.ts'
-import { addChannel, type Channel, createDevice, createPerson, type Device, type Ledger, type Person, type Role } from './ledger.ts'
+import {
+  addChannel,
+  type Channel,
+  createDevice,
+  createPerson,
+  type Device,
+  type Ledger,
+  type Person,
+  type Role,
+} from './ledger.ts'
 import { createTimeline } from './timeline.ts'
 
 const names = ['alice', 'bob', 'carol', 'dave', 'erin', '지우', '민준', '하나']
@@ -30,7 +39,13 @@ const steady: readonly Role[] = [
 const atOnce = 4
 
 /** Signs everybody up, gives them devices and channels, and has them say how they want to be told. */
-export async function makeCast(ledger: Ledger, providers: Providers, url: string, count: number, random: Random): Promise<void> {
+export async function makeCast(
+  ledger: Ledger,
+  providers: Providers,
+  url: string,
+  count: number,
+  random: Random,
+): Promise<void> {
   const clientFor = (token?: string) =>
     createMaruClient({ url, webSocketImpl: WebSocket, ...(token === undefined ? {} : { token: () => token }) })
   const anybody = clientFor()
@@ -61,7 +76,9 @@ export async function makeCast(ledger: Ledger, providers: Providers, url: string
 
   const [writers, restless] = [Math.max(3, Math.round(count / 3)), Math.max(2, Math.round(count / 4))]
   const roleOf = (nth: number): Role =>
-    nth < writers ? 'writer' : nth < writers + restless ? 'restless' : steady[(nth - writers - restless) % steady.length]!
+    nth < writers ? 'writer'
+    : nth < writers + restless ? 'restless'
+    : steady[(nth - writers - restless) % steady.length]!
   for (let from = 0; from < count; from += atOnce) {
     const some = Array.from({ length: Math.min(atOnce, count - from) }, (_, nth) => from + nth)
     const people = await Promise.all(
@@ -92,7 +109,8 @@ async function makeChannels(ledger: Ledger, random: Random): Promise<void> {
       const person = others[(start + at) % others.length]!
       if (!members.includes(person)) members.push(person)
     }
-    const input = { kind: 'GROUP' as const, name: `room ${nth + 1}`, memberIds: members.slice(1).map((person) => person.id) }
+    const memberIds = members.slice(1).map((person) => person.id)
+    const input = { kind: 'GROUP' as const, name: `room ${nth + 1}`, memberIds }
     const { createChannel } = await host.client.request(CreateChannelDocument, { input })
     addChannel(ledger, { id: createChannel.channel.id, kind: 'GROUP', owner: host, members })
   }
@@ -110,7 +128,9 @@ export const blockable = (ledger: Ledger, person: Person): Person[] =>
   ledger.people.filter(
     (writer) =>
       writer.role === 'writer' &&
-      ![...person.places.keys()].some(({ owner, kind, members }) => owner === writer || (kind === 'DIRECT' && members.includes(writer))),
+      ![...person.places.keys()].some(
+        ({ owner, kind, members }) => owner === writer || (kind === 'DIRECT' && members.includes(writer)),
+      ),
   )
 
 /** What the steady ones want, once and for all; nothing has been said yet. */

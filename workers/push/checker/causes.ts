@@ -67,13 +67,19 @@ const rules: Record<Cause, Rule> = {
   },
 }
 
+/** Whether the level may have been too low, or may not have been, at some moment. */
 function levelIs(message: Message, device: Device, isTooLow: boolean, from: number, to: number): boolean {
-  const isNamed = message.named.includes(device.owner)
-  return placeOf(message, device).level.may(
-    (level) => (level === 'NONE' || (level === 'MENTIONS' && !isNamed)) === isTooLow,
-    from,
-    to,
-  )
+  const { asked, answered, named } = message
+  const isNamed = named.includes(device.owner)
+  // A name calls nobody who is not there, or who has blocked the author.
+  const mayNotBeCalled =
+    !isNamed ||
+    rules.BLOCKED.may(message, device, asked, answered) ||
+    placeOf(message, device).member.may(isFalse, asked, answered)
+  const { level } = placeOf(message, device)
+  return isTooLow
+    ? level.may((is) => is === 'NONE' || (is === 'MENTIONS' && mayNotBeCalled), from, to)
+    : level.may((is) => is === 'ALL' || (is === 'MENTIONS' && isNamed), from, to)
 }
 
 const causes = Object.keys(rules) as Cause[]

@@ -34,7 +34,7 @@ export async function insist<T>(work: () => Promise<T>, signal: AbortSignal): Pr
 }
 
 /** Does it, insistently, and says when it was first asked for and when it was answered. */
-async function timed<T>(work: () => Promise<T>, signal: AbortSignal): Promise<{ result: T; asked: number; answered: number }> {
+async function timed<T>(work: () => Promise<T>, signal: AbortSignal) {
   const asked = Date.now()
   const result = await insist(work, signal)
   return { result, asked, answered: Date.now() }
@@ -60,7 +60,8 @@ export function createDoings(ledger: Ledger, signal: AbortSignal) {
     const work = () => author.client.request(SendMessageDocument, { input })
     const once = timed(work, signal)
     // Now and then a client sends twice, at once: that is one message.
-    const [{ result, asked, answered }] = await Promise.all([once, ...(random.chance(0.03) ? [insist(work, signal)] : [])])
+    const again = random.chance(0.03) ? [insist(work, signal)] : []
+    const [{ result, asked, answered }] = await Promise.all([once, ...again])
     const { seq, id } = result.sendMessage.message
     const message: Message = { channel, seq, id, author, named, asked, answered, deleted: createTimeline(false) }
     ledger.messages.push(message)
@@ -72,7 +73,8 @@ export function createDoings(ledger: Ledger, signal: AbortSignal) {
     change(message.deleted, true, () => message.author.client.request(DeleteMessageDocument, { messageId: message.id }))
 
   async function markRead(person: Person, channel: Channel, seq: number): Promise<void> {
-    const { asked, answered } = await timed(() => person.client.request(MarkReadDocument, { channelId: channel.id, seq }), signal)
+    const variables = { channelId: channel.id, seq }
+    const { asked, answered } = await timed(() => person.client.request(MarkReadDocument, variables), signal)
     person.places.get(channel)!.read.add(seq, asked, answered)
   }
 
@@ -92,7 +94,8 @@ export function createDoings(ledger: Ledger, signal: AbortSignal) {
   async function show(person: Person, channel: Channel | null): Promise<void> {
     // What the first of the devices shows: it has the sign-in of the person.
     const { shows } = person.devices[0]!
-    await change(shows, channel, () => person.client.request(SetActiveChannelDocument, { channelId: channel?.id ?? null }))
+    const variables = { channelId: channel?.id ?? null }
+    await change(shows, channel, () => person.client.request(SetActiveChannelDocument, variables))
   }
 
   /** Changes one thing about how somebody wants to be told. */
@@ -108,7 +111,8 @@ export function createDoings(ledger: Ledger, signal: AbortSignal) {
       case 1: {
         if (!isIn) return
         const isMuted = !place.muted.now()
-        return change(place.muted, isMuted, setNotifications(person, channel, { mutedUntil: isMuted ? inAnHour() : null }))
+        const mutedUntil = isMuted ? inAnHour() : null
+        return change(place.muted, isMuted, setNotifications(person, channel, { mutedUntil }))
       }
       case 2: {
         const level = random.pick(['ALL', 'ALL', 'MENTIONS', 'NONE'] as const)

@@ -21,7 +21,7 @@ const mostPerBlow = 200
  * hundreds times hundredths. Jobs of which a process runs 16 at once stand for it with much to spare; what is seen is
  * less than one.
  */
-const meanPerBlow = 16
+export const meanPerBlow = 16
 
 /**
  * Each notice that came twice has an explanation of its own: its worker was killed, ended or frozen with it in flight,
@@ -38,7 +38,8 @@ export function verifyDoubles({ ledger, evidence, find, count }: Context): void 
       if (before === undefined) continue
       count('doubled')
       if (again.collapseId !== before.collapseId) {
-        find('replaced', `Twice, and not in the same place: ${again.key} to ${nameOf(again.device)}`, before.collapseId, again.collapseId)
+        const places = [before.collapseId, again.collapseId]
+        find('replaced', `Twice, and not in the same place: ${again.key} to ${nameOf(again.device)}`, places)
       }
       const answer = takeLost(lost, before)
       if (answer) count('doubled as the answer was lost')
@@ -57,13 +58,17 @@ export function verifyDoubles({ ledger, evidence, find, count }: Context): void 
     if (doubled > mostPerBlow) find('once', `${doubled} came twice when ${blow.who} was ${blow.how}.`)
   }
   const [sum, most] = [perBlow.values().reduce((sum, one) => sum + one, 0), Math.max(0, ...perBlow.values())]
-  if (sum > meanPerBlow * ledger.blows.length) find('once', `${sum} came twice because of ${ledger.blows.length} blows to workers.`)
+  const { length } = ledger.blows
+  if (sum > meanPerBlow * length) find('once', `${sum} came twice because of ${length} blows to workers.`)
   count('doubled by one blow, at most', most)
 }
 
+/** A provider loses the answer to its next notice; where little is said that may take a while. Milliseconds. */
+const nextMs = 60_000
+
 /** The lost answer that explains why a notice was sent again; each explains one. */
 function takeLost(lost: LostAnswer[], { device, at }: Taken): boolean {
-  const nth = lost.findIndex((one) => one.platform === device.platform && one.at <= at && at - one.at <= flightMs)
+  const nth = lost.findIndex((one) => one.platform === device.platform && one.at <= at && at - one.at <= nextMs)
   if (nth >= 0) lost.splice(nth, 1)
   return nth >= 0
 }

@@ -65,8 +65,9 @@ export function readProviders(providers: Providers, ledger: Ledger): Taken[] {
 }
 
 function toTaken({ kind, collapseId, badge, data, at }: Delivered, device: Device): Taken {
-  const isAboutOne = data.messageId !== undefined
-  const key = isAboutOne && data.channelId !== undefined && data.seq !== undefined ? keyOf(data.channelId, data.seq) : null
+  const { messageId, channelId, seq } = data
+  const isAboutOne = messageId !== undefined && channelId !== undefined && seq !== undefined
+  const key = isAboutOne ? keyOf(channelId, seq) : null
   return { device, kind, key, count: data.count === undefined ? null : Number(data.count), collapseId, badge, at }
 }
 
@@ -95,7 +96,8 @@ export async function readDeviceIds(database: Database, ledger: Ledger): Promise
 export async function readRows(database: Database, devices: ReadonlyMap<string, Device>, by: number): Promise<Row[]> {
   const rows = await database.run<RawRow>(
     `select device_id, channel_id, subject_id, kind, seq, status, reason, attempts,
-            extract(epoch from created_at) * 1000 as created_at, extract(epoch from claimed_until) * 1000 as claimed_until
+            extract(epoch from created_at) * 1000 as created_at,
+            extract(epoch from claimed_until) * 1000 as claimed_until
      from push_deliveries where created_at <= $1::timestamptz`,
     [new Date(by).toISOString()],
   )

@@ -11,7 +11,9 @@ const isSingle = (one: Taken) => one.kind === 'show' && one.key !== null
 function pickTold(evidence: Evidence): Taken {
   const shown = evidence.taken.filter(isSingle)
   const times = Map.groupBy(shown, (one) => `${one.device.id} ${one.key}`)
-  const found = shown.find((one) => one.device.owner.role === 'plain' && times.get(`${one.device.id} ${one.key}`)!.length === 1)
+  const found = shown.find(
+    ({ device, key }) => device.owner.role === 'plain' && times.get(`${device.id} ${key}`)!.length === 1,
+  )
   if (found === undefined) throw new Error('Nobody was told of anything.')
   return found
 }
@@ -27,7 +29,10 @@ function misled(ledger: Ledger, evidence: Evidence, isIt: (device: Device) => bo
   throw new Error('There is nobody to be told by mistake.')
 }
 
-const adding = (evidence: Evidence, ...more: Taken[]): Evidence => ({ ...evidence, taken: [...evidence.taken, ...more] })
+const adding = (evidence: Evidence, ...more: Taken[]): Evidence => ({
+  ...evidence,
+  taken: [...evidence.taken, ...more],
+})
 
 const toOneWhoIs = (role: Device['owner']['role']): Lie => ({
   lie: `told somebody who is not to be told: ${role}`,
@@ -96,7 +101,8 @@ export const lies: readonly Lie[] = [
       for (const { channel, seq } of ledger.messages) {
         const one = evidence.taken.filter(isSingle).find(({ key }) => key === `${channel.id} ${seq}`)
         const stranger = ledger.people.find((person) => !person.places.has(channel))
-        if (one !== undefined && stranger !== undefined) return adding(evidence, { ...one, device: stranger.devices[0]! })
+        const [device] = stranger?.devices ?? []
+        if (one !== undefined && device !== undefined) return adding(evidence, { ...one, device })
       }
       throw new Error('Everybody is everywhere.')
     },
@@ -111,7 +117,9 @@ export const lies: readonly Lie[] = [
     found: 'untold',
     tell(ledger, evidence) {
       const one = pickTold(evidence)
-      const message = ledger.messages.find((each) => each.deleted.now() && each.channel.members.some(({ role }) => role === 'plain'))
+      const message = ledger.messages.find(
+        (each) => each.deleted.now() && each.channel.members.some(({ role }) => role === 'plain'),
+      )
       if (message === undefined) throw new Error('Nothing was deleted.')
       const device = message.channel.members.find(({ role }) => role === 'plain')!.devices[0]!
       return adding(evidence, { ...one, device, key: `${message.channel.id} ${message.seq}`, at: evidence.end + 1e9 })
@@ -136,7 +144,7 @@ export const lies: readonly Lie[] = [
     tell: (_, evidence) => ({
       ...evidence,
       rows: evidence.rows.map((row) =>
-        row.status === 'SKIPPED' && row.reason === 'MUTED' && row.device.owner.role === 'muted' ? { ...row, reason: 'BLOCKED' } : row,
+        row.reason === 'MUTED' && row.device.owner.role === 'muted' ? { ...row, reason: 'BLOCKED' } : row,
       ),
     }),
   },

@@ -33,7 +33,8 @@ const line = ({ seconds, phase, messages, taken, requests, blows, left }: Progre
 }
 
 async function run(command: Command): Promise<number> {
-  const again = `npm run check:pushes -- ${Object.entries(command).map(([name, value]) => `--${name} ${value}`).join(' ')}`
+  const asked = Object.entries(command).map(([name, value]) => `--${name} ${value}`)
+  const again = `npm run check:pushes -- ${asked.join(' ')}`
   say(`The same again: ${again}\n`)
   say('seconds  messages  requests    taken  blows  to do')
   const brokenOff = new AbortController()
@@ -55,18 +56,25 @@ async function run(command: Command): Promise<number> {
       onProgress: line,
     })
     return tell(outcome, command, again)
+  } catch (error) {
+    if (!brokenOff.signal.aborted) throw error
+    process.stderr.write('\nNot finished.\n')
+    return 1
   } finally {
     await postgres?.stop()
     await discardDataDir(dataDir)
   }
 }
 
-function tell({ findings, counts, ledger, evidence, seconds, heldUpMs }: Outcome, { seed }: Command, again: string): number {
+function tell(outcome: Outcome, { seed }: Command, again: string): number {
+  const { findings, counts, ledger, evidence, seconds, heldUpMs } = outcome
   for (const { how } of ledger.blows) counts.set(`blows: ${how}`, (counts.get(`blows: ${how}`) ?? 0) + 1)
   counts.set('answers that were lost', ledger.lost.length)
   counts.set('notices that were taken', evidence.taken.length)
   counts.set('seconds', seconds)
-  for (const [share, ms] of delays(ledger, evidence)) counts.set(`milliseconds from a message to its notice, ${share}`, ms)
+  for (const [share, ms] of delays(ledger, evidence)) {
+    counts.set(`milliseconds from a message to its notice, ${share}`, ms)
+  }
   counts.set('milliseconds that the providers were held up, at most', heldUpMs)
   say(`\nHow often:\n${list(counts)}`)
   if (findings.length === 0) {
@@ -76,7 +84,8 @@ function tell({ findings, counts, ledger, evidence, seconds, heldUpMs }: Outcome
   const kinds = Map.groupBy(findings, ({ kind }) => kind)
   const counted = [...kinds].map(([kind, all]) => `${kind} ${all.length}`).join(', ')
   const texts = [...kinds].flatMap(([kind, all]) => all.slice(0, shown).map(({ text }) => `${kind}: ${text}`))
-  process.stderr.write(`\nPushes have not arrived as promised. Seed ${seed}. ${counted}.\n\n${texts.join('\n\n')}\n\nOnce more: ${again}\n`)
+  const verdict = `Pushes have not arrived as promised. Seed ${seed}. ${counted}.`
+  process.stderr.write(`\n${verdict}\n\n${texts.join('\n\n')}\n\nOnce more: ${again}\n`)
   return 1
 }
 
@@ -86,7 +95,8 @@ function delays(ledger: Ledger, evidence: Evidence): [string, number][] {
   const firsts = new Map<string, number>()
   for (const { kind, key, device, at } of evidence.taken) {
     const pair = `${device.id} ${key}`
-    if (kind === 'show' && key !== null && !firsts.has(pair)) firsts.set(pair, Math.max(0, at - (answered.get(key) ?? at)))
+    if (kind !== 'show' || key === null || firsts.has(pair)) continue
+    firsts.set(pair, Math.max(0, at - (answered.get(key) ?? at)))
   }
   const sorted = [...firsts.values()].toSorted((one, other) => one - other)
   return [0.5, 0.95, 0.99, 1].map((share) => [`p${share * 100}`, sorted[Math.ceil(share * sorted.length) - 1] ?? 0])
@@ -98,7 +108,8 @@ try {
   if (command === null) say(help)
   code = command === null ? 0 : await run(command)
 } catch (error) {
-  process.stderr.write(error instanceof UsageError ? `${error.message}\n--help tells how.\n` : `${(error as Error).stack}\n`)
+  const { message, stack } = error as Error
+  process.stderr.write(error instanceof UsageError ? `${message}\n--help tells how.\n` : `${stack}\n`)
   code = error instanceof UsageError ? 2 : 1
 }
 process.exit(code)

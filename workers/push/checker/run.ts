@@ -10,7 +10,18 @@ import { createWorker, giveBlows, type Worker } from './blows.ts'
 import { beCalm } from './calm.ts'
 import { makeCast } from './cast.ts'
 import { createDoings, type Doings } from './doings.ts'
-import { countTaken, type Evidence, howMany, type Leftovers, platforms, readDeviceIds, readLeftovers, readProviders, readRows } from './evidence.ts'
+import {
+  countRequests,
+  countTaken,
+  type Evidence,
+  howMany,
+  type Leftovers,
+  platforms,
+  readDeviceIds,
+  readLeftovers,
+  readProviders,
+  readRows,
+} from './evidence.ts'
 import { createLedger, type Device, type Ledger } from './ledger.ts'
 import type { Verdict } from './verdict.ts'
 import { verify } from './verify.ts'
@@ -38,7 +49,16 @@ export type CheckOptions = {
   signal?: AbortSignal
 }
 
-export type Progress = { seconds: number; phase: string; messages: number; taken: number; requests: number; blows: number; left: number }
+export type Progress = {
+  seconds: number
+  phase: string
+  messages: number
+  requests: number
+  taken: number
+  blows: number
+  /** Entries of the outbox, and jobs. */
+  left: number
+}
 
 export type Outcome = Verdict & { ledger: Ledger; evidence: Evidence; seconds: number; heldUpMs: number }
 
@@ -49,8 +69,8 @@ const lanes = 6
 const failOnMs = 10_000
 
 /**
- * Lets people talk while workers are killed, ended and frozen and providers fail, waits until nothing is left to do, and
- * holds what the providers have taken against what was done. The seed decides who does what.
+ * Lets people talk while workers are killed, ended and frozen and providers fail, waits until nothing is left to do,
+ * and holds what the providers have taken against what was done. The seed decides who does what.
  */
 export async function checkPushes(options: CheckOptions): Promise<Outcome> {
   const random = createRandom(options.seed)
@@ -87,10 +107,15 @@ export async function checkPushes(options: CheckOptions): Promise<Outcome> {
 
     const timer = setInterval(() => {
       void readLeftovers(database).then((now) => (left = now), () => {})
-      const requests = providers.all.reduce((sum, one) => sum + one.requests(), 0)
-      const seconds = (performance.now() - started) / 1_000
-      const [messages, blows] = [ledger.messages.length, ledger.blows.length]
-      options.onProgress?.({ seconds, phase, messages, taken: countTaken(providers), requests, blows, left: howMany(left) })
+      options.onProgress?.({
+        seconds: (performance.now() - started) / 1_000,
+        phase,
+        messages: ledger.messages.length,
+        requests: countRequests(providers),
+        taken: countTaken(providers),
+        blows: ledger.blows.length,
+        left: howMany(left),
+      })
     }, 5_000)
     stops.push(async () => clearInterval(timer))
 
@@ -102,6 +127,7 @@ export async function checkPushes(options: CheckOptions): Promise<Outcome> {
     for (const provider of providers.all) provider.failShare(0, 0)
     const leftovers = await empty(database, options.drainMs, signal)
     const end = Date.now()
+    await seeWhoIsGone(ledger, database)
     phase = 'calm'
     const taken = readProviders(providers, ledger)
     const rows = await readRows(database, deviceIds, end)
@@ -109,7 +135,8 @@ export async function checkPushes(options: CheckOptions): Promise<Outcome> {
       howMany(leftovers) === 0
         ? await beCalm(ledger, providers, doings, database, end, fork(), signal)
         : { icons: [], behind: 0, requests: 0, taken: 0, messages: 0 }
-    const evidence: Evidence = { taken, rows, leftovers, complaints: [...providers.complaints()], icons: calm.icons, calm, end }
+    const complaints = [...providers.complaints()]
+    const evidence: Evidence = { taken, rows, leftovers, complaints, icons: calm.icons, calm, end }
     phase = 'looking'
     // What was said in the calm is no part of the storm, and of the evidence of it.
     const said = { ...ledger, messages: ledger.messages.slice(0, ledger.messages.length - calm.messages) }
@@ -149,7 +176,9 @@ async function storm(
   signal: AbortSignal,
 ): Promise<void> {
   const random = fork()
-  providers.all.forEach((provider) => provider.failShare(options.failing, random.below(2 ** 32), ['later', 'throttled', 'cut', 'unseen']))
+  for (const provider of providers.all) {
+    provider.failShare(options.failing, random.below(2 ** 32), ['later', 'throttled', 'cut', 'unseen'])
+  }
   const isOver = () => ledger.messages.length >= options.messages || signal.aborted
   const writers = ledger.people.filter((person) => person.role === 'writer')
   const groups = ledger.channels.filter(({ kind }) => kind === 'GROUP')
@@ -163,7 +192,8 @@ async function storm(
       await sleep(own.below(options.paceMs))
       // Most is said in groups.
       const channel = own.pick(own.chance(0.6) ? groups : ledger.channels)
-      const message = await doings.send(own.pick(writers.filter((writer) => channel.members.includes(writer))), channel, own)
+      const author = own.pick(writers.filter((writer) => channel.members.includes(writer)))
+      const message = await doings.send(author, channel, own)
       if (own.chance(0.02)) await doings.remove(message)
       if (own.chance(1 / options.losing)) loseAnswer(providers, ledger, own)
       const victim = dying[Math.floor((nth / options.messages) * (dying.length + 1)) - 1]
@@ -182,7 +212,7 @@ async function storm(
   await Promise.all(running)
 }
 
-/** The next notice that a provider takes, it takes without a word: on one connection or by not answering at all. */
+/** The next notice that a provider takes, it takes without a word. */
 function loseAnswer(providers: Providers, ledger: Ledger, random: ReturnType<typeof createRandom>): void {
   const platform = random.pick(platforms)
   providers[platform].next('lost')
@@ -200,6 +230,14 @@ async function die(device: Device, providers: Providers, database: Database, isO
     await sleep(100)
   }
   device.forgottenBy = Date.now()
+}
+
+/** Tokens that died towards the end may have been found dead after all was said. */
+async function seeWhoIsGone(ledger: Ledger, database: Database): Promise<void> {
+  const there = new Set((await readDeviceIds(database, ledger)).values())
+  for (const device of ledger.people.flatMap((person) => person.devices)) {
+    if (device.dead.now() && !there.has(device)) device.forgottenBy ??= Date.now()
+  }
 }
 
 /** Waits until the outbox and the queue are empty, for at most so long; gives what is left. */

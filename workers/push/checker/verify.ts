@@ -1,13 +1,13 @@
 import { claimMs } from '../deliveries.ts'
 import { banFor, type Cause, excuseFor, isCause, mayHold } from './causes.ts'
-import { verifyDoubles } from './doubles.ts'
+import { meanPerBlow, verifyDoubles } from './doubles.ts'
 import type { Evidence, Row, Taken } from './evidence.ts'
 import { type Device, keyOf, type Ledger, type Message } from './ledger.ts'
 import { type Context, type Finding, nameOf, spell, type Verdict } from './verdict.ts'
 
 /**
- * How long ago may have been seen what a push is decided by, at the moment when its provider takes it: a request may last
- * as long as a provider is waited for (10 s), the process may have been frozen meanwhile (`longestFreezeMs` in
+ * How long ago may have been seen what a push is decided by, at the moment when its provider takes it: a request may
+ * last as long as a provider is waited for (10 s), the process may have been frozen meanwhile (`longestFreezeMs` in
  * blows.ts), and may wait for its turn on a busy machine. Milliseconds.
  */
 export const staleMs = 45_000
@@ -47,7 +47,8 @@ type Seen = { taken: Map<string, Taken[]>; rows: Map<string, Row>; summaries: Ma
 
 const pairOf = (device: Device, key: string): string => `${device.id} ${key}`
 
-const brief = (row: Row | undefined) => row && { status: row.status, reason: row.reason, attempts: row.attempts, createdAt: row.createdAt }
+const brief = (row: Row | undefined) =>
+  row && { status: row.status, reason: row.reason, attempts: row.attempts, createdAt: row.createdAt }
 
 /** One message and one device of somebody who is, or was, in its channel. */
 function verifyPair(context: Context, seen: Seen, message: Message, device: Device): void {
@@ -101,8 +102,8 @@ function verifyRow({ find, count, evidence }: Context, message: Message, device:
       return
     }
     case 'DEAD':
-      if (!mayHold('DEAD', message, device, message.asked, evidence.end)) find('log', `No token was dead: ${what}`, shown, brief(row))
-      return
+      if (mayHold('DEAD', message, device, message.asked, evidence.end)) return
+      return find('log', `No token was dead: ${what}`, shown, brief(row))
     case 'SENT':
     case 'WITHDRAWN':
       return find('told', `Noted as sent, and the provider knows nothing of it: ${what}`, shown, brief(row))
@@ -123,18 +124,21 @@ function verifyKnown({ ledger, find }: Context, shown: readonly Taken[]): void {
   for (const { key, device, at } of shown) {
     if (key === null) continue
     const message = known.get(key)
-    if (message === undefined) find('untold', `Told of a message that nobody has sent: ${key} to ${nameOf(device)}`, { at })
-    else if (!device.owner.places.has(message.channel)) {
+    if (message === undefined) {
+      find('untold', `Told of a message that nobody has sent: ${key} to ${nameOf(device)}`, { at })
+    } else if (!device.owner.places.has(message.channel)) {
       find('untold', `Told, and was never in the channel: ${message.id} to ${nameOf(device)}`, { at })
     }
   }
 }
 
-/** Each summary that is noted as sent was taken, and sums up as much as was held back, but for what was read by then. */
-function verifySummaries({ evidence, find, count }: Context, shown: readonly Taken[], { summaries }: Seen): void {
+/** Each summary that is noted as sent was taken, and sums up what was held back, but for what was read by then. */
+function verifySummaries(context: Context, shown: readonly Taken[], { summaries }: Seen): void {
+  const { ledger, evidence, find, count } = context
   const noted = Map.groupBy([...summaries.values()].filter((row) => row.status === 'SENT'), (row) => row.device)
   const taken = Map.groupBy(shown.filter((one) => one.count !== null), (one) => one.device)
   const held = Map.groupBy(evidence.rows.filter((row) => row.status === 'SUMMARISED'), (row) => row.reason)
+  let doubled = 0
   for (const device of new Set([...noted.keys(), ...taken.keys()])) {
     const [rows, notices] = [noted.get(device) ?? [], taken.get(device) ?? []]
     count('summaries', rows.length)
@@ -143,16 +147,22 @@ function verifySummaries({ evidence, find, count }: Context, shown: readonly Tak
     }
     const most = rows.reduce((sum, row) => sum + (held.get(row.subjectId)?.length ?? 0), 0)
     // Of those that came twice only one counts, and any may be it.
-    const extra = notices.length - rows.length
+    const extra = Math.max(0, notices.length - rows.length)
+    doubled += extra
     const sizes = notices.map((one) => one.count!).toSorted((one, other) => one - other)
-    const least = sizes.slice(0, Math.max(0, sizes.length - extra)).reduce((sum, size) => sum + size, 0)
+    const least = sizes.slice(0, sizes.length - extra).reduce((sum, size) => sum + size, 0)
     const greatest = sizes.slice(extra).reduce((sum, size) => sum + size, 0)
-    if (least > most) find('untold', `Summaries to ${nameOf(device)} speak of ${least} messages, and ${most} were held back`)
+    if (least > most) {
+      find('untold', `Summaries to ${nameOf(device)} speak of ${least} messages, and ${most} were held back`)
+    }
     const readsNothing = device.owner.role !== 'writer' && device.owner.role !== 'restless'
     if (readsNothing && greatest < most) {
       find('told', `Summaries to ${nameOf(device)} speak of ${greatest} messages, and ${most} were held back`)
     }
   }
+  // Two summaries of one device may look alike, so these are only counted.
+  count('summaries that came twice', doubled)
+  if (doubled > ledger.lost.length + meanPerBlow * ledger.blows.length) find('once', `${doubled} summaries came twice.`)
 }
 
 function verifyDone({ evidence, find }: Context): void {
@@ -174,17 +184,22 @@ function verifyDead({ ledger, evidence, find, count }: Context): void {
     if (attempts > 0 && device.forgottenBy === null) find('dead', `Dead, and still there: ${nameOf(device)}`)
     const by = (device.forgottenBy ?? Infinity) + staleMs
     const late = evidence.rows.filter((row) => row.device === device && row.createdAt > by)
-    if (late.length > 0) find('dead', `Forgotten, and ${late.length} pushes were begun: ${nameOf(device)}`, late[0]!.createdAt)
-    const told = evidence.taken.filter((one) => one.device === device && !device.dead.may((dead) => !dead, one.at, one.at))
+    if (late.length > 0) {
+      find('dead', `Forgotten, and ${late.length} pushes were begun: ${nameOf(device)}`, late[0]!.createdAt)
+    }
+    const mayLive = (at: number) => device.dead.may((dead) => !dead, at, at)
+    const told = evidence.taken.filter((one) => one.device === device && !mayLive(one.at))
     if (told.length > 0) find('dead', `Dead, and told: ${nameOf(device)}`, told[0]!.at)
   }
   const { requests, taken } = evidence.calm
-  if (requests !== taken) find('dead', `While all was calm ${requests} requests came, and ${taken} of them were fit to be taken.`)
+  if (requests === taken) return
+  find('dead', `While all was calm ${requests} requests came, and ${taken} of them were fit to be taken.`)
 }
 
 function verifyBadges({ evidence, find, count }: Context): void {
   for (const { device, badge, kind, at } of evidence.taken) {
-    if (badge === null || !Number.isInteger(badge) || badge < 0) find('badge', `${kind} to ${nameOf(device)} with ${badge}`, { at })
+    if (badge !== null && Number.isInteger(badge) && badge >= 0) continue
+    find('badge', `${kind} to ${nameOf(device)} with ${badge}`, { at })
   }
   for (const { device, badge, unread } of evidence.icons) {
     count('icons looked at')
