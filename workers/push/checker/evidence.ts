@@ -95,7 +95,9 @@ export async function readDeviceIds(database: Database, ledger: Ledger): Promise
 /** The store's log of pushes, up to a moment. */
 export async function readRows(database: Database, devices: ReadonlyMap<string, Device>, by: number): Promise<Row[]> {
   const rows = await database.run<RawRow>(
-    `select device_id, channel_id, subject_id, kind, seq, status, reason, attempts,
+    // What was withdrawn and never sent by itself was part of a summary.
+    `select device_id, channel_id, subject_id, kind, seq, reason, attempts,
+            case when status = 'WITHDRAWN' and kind = 'MESSAGE' and sent_at is null then 'SUMMARISED' else status end as status,
             extract(epoch from created_at) * 1000 as created_at,
             extract(epoch from claimed_until) * 1000 as claimed_until
      from push_deliveries where created_at <= $1::timestamptz`,
