@@ -103,7 +103,8 @@ export function createMessageExpiry({ database, service, onError, signal }: Mess
     for (let due = await findDue(now); due.length > 0; ) {
       const { count, more } = await workOn(due, now)
       total += count
-      due = more
+      // Nothing is due after all where the store's clock has been put back.
+      due = count > 0 ? more : []
     }
     return total
   }

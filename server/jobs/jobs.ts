@@ -76,15 +76,15 @@ export type JobPolicy = {
 /** Twelve attempts take three quarters of an hour, which outlasts the restart of whatever the job needs. */
 const quick: JobPolicy = { concurrency: 4, retries: 12, retryDelayMax: 600, expireIn: 120 }
 
-/** A hundred and fifty take a day: a provider, or a store of files, may be away over night. */
-const patient: JobPolicy = { ...quick, retries: 150 }
+/** Three hundred, five minutes apart, take a day: a provider, or a store of files, may be away over night. */
+const patient: JobPolicy = { ...quick, retries: 300, retryDelayMax: 300 }
 
 export const jobPolicies: { [Kind in JobKind]: JobPolicy } = {
   push: { ...patient, concurrency: 16 },
   'push-part': patient,
   'push-rest': { ...patient, concurrency: 8 },
   'push-withdraw': patient,
-  'push-read': patient,
+  'push-read': { ...patient, isSingle: true },
   'push-badge': { ...quick, isSingle: true },
   'push-summary': { ...patient, isSingle: true },
   'push-reminder': patient,

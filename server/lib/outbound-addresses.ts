@@ -1,7 +1,6 @@
-import type { LookupAddress } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
-import { callbackify } from 'node:util'
 import ipaddr from 'ipaddr.js'
+import { answerWith, type Resolve } from './outbound-lookup.ts'
 
 export type OutboundReason = 'refused' | 'timeout' | 'too-large' | 'failed'
 
@@ -18,9 +17,6 @@ export class OutboundError extends Error {
     this.reason = reason
   }
 }
-
-/** All addresses of a host name, as `dns.promises.lookup` gives them with `all`. */
-export type Resolve = (hostname: string) => Promise<readonly LookupAddress[]>
 
 /** What IANA gives out to the Internet, today the whole of what can be reached by IPv6: RFC 4291, section 2.4. */
 const globalUnicast = ipaddr.IPv6.parseCIDR('2000::/3')
@@ -84,20 +80,14 @@ const notPublic = (host: string) => new OutboundError('refused', `${host} is not
 
 /**
  * A look-up for `net.connect` that refuses a host with any address that is not public. What it has checked is what is
- * connected to, so a name that has another answer a moment later gains nothing.
+ * connected to, so a name that has another answer a moment later gains nothing. The signal ends all look-ups.
  */
-export function guardedLookup(resolve: Resolve): LookupFunction {
-  const check = callbackify(async (hostname: string) => {
-    const addresses = await resolve(hostname)
+export function guardedLookup(resolve: Resolve, signal?: AbortSignal): LookupFunction {
+  const check = async (hostname: string) => {
+    const addresses = await resolve(hostname, signal)
     if (addresses.length === 0) throw new OutboundError('failed', `${hostname} has no address.`)
     if (!addresses.every(({ address }) => isPublicAddress(address))) throw notPublic(hostname)
-    return [...addresses]
-  })
-  return (hostname, options, callback) => {
-    check(hostname, (error, addresses) => {
-      if (error) callback(error, [])
-      else if (options.all === true) callback(null, addresses)
-      else callback(null, addresses[0]!.address, addresses[0]!.family)
-    })
+    return addresses
   }
+  return (hostname, options, callback) => answerWith(check, hostname, options, callback)
 }

@@ -1,9 +1,9 @@
-import { lookup } from 'node:dns/promises'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { getCACertificates } from 'node:tls'
 import { Agent, errors, type Dispatcher } from 'undici'
-import { guardedLookup, OutboundError, readAllowed, readOutboundUrl, type Resolve } from './outbound-addresses.ts'
+import { guardedLookup, OutboundError, readAllowed, readOutboundUrl } from './outbound-addresses.ts'
 import { acceptEncoding, readBody, type BodyLimits } from './outbound-body.ts'
+import { createResolve, type Resolve, systemLookup } from './outbound-lookup.ts'
 
 export { isPublicAddress, OutboundError, type OutboundReason } from './outbound-addresses.ts'
 
@@ -44,7 +44,7 @@ export type OutboundOptions = {
   userAgent: string
   /** Certificates (PEM) to trust besides those of the system. */
   ca?: string | readonly string[]
-  /** Looks host names up; the system's way unless said otherwise. */
+  /** Looks up the names of hosts that are not in `allowed`; asks the system's name servers unless said otherwise. */
   resolve?: Resolve
 }
 
@@ -68,7 +68,7 @@ const personal = new Set(['authorization', 'cookie', 'proxy-authorization'])
 /** See Outbound. Throws TypeError where an entry of `allowed` is no host. */
 export function createOutbound(options: OutboundOptions): Outbound {
   const allowed = readAllowed(options.allowed ?? [])
-  const resolve = options.resolve ?? ((hostname: string) => lookup(hostname, { all: true }))
+  const closing = new AbortController()
   const ca = options.ca === undefined ? {} : { ca: [...getCACertificates('default'), options.ca].flat() }
   const agent = (connect: object) =>
     new Agent({
@@ -83,8 +83,8 @@ export function createOutbound(options: OutboundOptions): Outbound {
       bodyTimeout: 0,
       connect: { ...ca, ...connect },
     })
-  const guarded = agent({ lookup: guardedLookup(resolve) })
-  const trusted = agent({})
+  const guarded = agent({ lookup: guardedLookup(options.resolve ?? createResolve(), closing.signal) })
+  const trusted = agent({ lookup: systemLookup })
 
   async function follow(first: string, request: OutboundRequest, signal: AbortSignal): Promise<OutboundAnswer> {
     let url = readOutboundUrl(first, allowed)
@@ -144,6 +144,7 @@ export function createOutbound(options: OutboundOptions): Outbound {
       }
     },
     async close() {
+      closing.abort()
       const closed = Promise.all([guarded.destroy(), trusted.destroy()])
       // undici waits for connections that are still being made, and with them for resolvers that do not answer.
       await Promise.race([closed, sleep(closeMs, undefined, { ref: false })])

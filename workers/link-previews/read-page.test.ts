@@ -69,6 +69,29 @@ describe('what a page says', () => {
     expect(read(head(script)).title).toBe('Real')
   })
 
+  test('the head is over where something else begins, whether or not the page says so', () => {
+    const more = '<meta property="og:title" content="Body">'
+    for (const start of ['<div>', '<p>', '<svg>', '</body>', 'text', '&middot;', '<h1/>', '<plaintext>', '<custom-element-of-theirs>']) {
+      expect(read(`<head><title>Head</title>${start}${more}`).title, start).toBe('Head')
+    }
+    const holders = [
+      '<noscript><img src="x"> text </noscript>',
+      '<noscript><style></noscript></style><title>No</title></noscript>',
+      '<template><template><title>No</title></template><meta property="og:title" content="No"> text</template>',
+      '<style>text <div></style><script>"<div>" text &amp; </scrip </script >',
+      '<noframes><div></noframes><!-- text <div> --><!x><?php text ?></p></script>\ufeff\n&#32;',
+      '<title></title><link rel=a href=b><base><basefont><bgsound><html><head>',
+    ]
+    for (const held of holders) expect(read(`<title>Head</title>${held}${more}`).title, held).toBe('Body')
+    expect(read('<title></title><title>Second</title><title>Third</title>').title).toBe('Second')
+  })
+
+  test('the first of two attributes counts, however they are written', () => {
+    expect(read('<meta property="og:title" content="One" content="Two" property="x">').title).toBe('One')
+    expect(read('<meta content=Title&amp;more property=og:title/ data-x>').title).toBe(null)
+    expect(read('<meta content=Title&amp;more property=og:title />').title).toBe('Title&more')
+  })
+
   test('a page that is cut off, or has no head, says what it says', () => {
     expect(read('<title>No head').title).toBe('No head')
     expect(read('<html><head><meta property="og:title" content="Cut"><meta proper').title).toBe('Cut')
@@ -96,6 +119,44 @@ describe('what a page says', () => {
     expect(reader.write(Buffer.from('</head>'))).toBe(true)
     expect(reader.write(Buffer.from('<head><title>Two</title>'))).toBe(true)
     expect(reader.end().title).toBe('One')
+  })
+})
+
+describe('pages that are written to keep a reader busy', () => {
+  const half = (piece: string) => piece.repeat(Math.floor(500_000 / piece.length))
+  // The first five kept a parser with a stack busy for up to a minute.
+  test.each([
+    ['<div>', '</p>'],
+    ['<svg>', '<p>'],
+    ['<b>', '</br>'],
+    ['<i>', '<form>'],
+    ['<p><b>', '<p>'],
+    ['<template>', '</p>'],
+    ['<noscript>', '<template>'],
+    ['</p>', '</title>'],
+    ['<meta name=a content=b>', '<meta name=og:title property=og:title content=&amp;>'],
+    ['<title>', '</titl&#0'],
+    ['<meta content="', '&#x1F600;'],
+    ['<meta ', 'a a=b '],
+    ['<!--', '<!-->'],
+    ['<script>', '</scrip<'],
+    ['&#00', '00000'],
+  ])('%s %s', (one, other) => {
+    const page = Buffer.from(half(one) + half(other))
+    const began = process.cpuUsage()
+    const reader = createPageReader(address, 'text/html; charset=utf-8')
+    reader.write(page)
+    reader.end()
+    const { user, system } = process.cpuUsage(began)
+    expect((user + system) / 1_000).toBeLessThan(1_000)
+  })
+
+  test('come in piece by piece', () => {
+    const reader = createPageReader(address, 'text/html; charset=utf-8')
+    const began = process.cpuUsage()
+    for (const byte of Buffer.from(`<title>Dripped</title>${half('<meta a=b>')}`)) reader.write(Buffer.of(byte))
+    expect(reader.end().title).toBe('Dripped')
+    expect(process.cpuUsage(began).user / 1_000).toBeLessThan(5_000)
   })
 })
 

@@ -1,6 +1,6 @@
-import { Parser } from 'htmlparser2'
 import { firstCodePoints } from '../../server/lib/text.ts'
 import { charsetOf } from './charset.ts'
+import { createHeadReader, maxValue } from './read-head.ts'
 
 /** What a page says of itself. */
 export type Page = {
@@ -30,8 +30,11 @@ const maxAddress = 2_048
 /** Bytes that are looked at before it is decided how they are to be read. */
 const sniffedBytes = 4_096
 
-/** UTF-16 units of one attribute or title that are worth cleaning. */
-const maxRaw = 10_000
+/** Bytes that are read in one go, between two looks at the clock. */
+const stepBytes = 16_384
+
+/** How long a page may keep the process busy, in milliseconds: a megabyte takes some ten. */
+const maxBusyMs = 250
 
 /**
  * Where things are said, the best first: Open Graph, Twitter's cards, HTML's own. `title` stands for the element of that
@@ -50,30 +53,24 @@ const wanted = new Set(Object.values(sources).flat())
 export function createPageReader(url: string, contentType: string | null): PageReader {
   const said = new Map<string, string>()
   let base = url
-  let title: string | null = null
+  let title = ''
   let isOver = false
-  let depthOfTitle = false
+  let busyMs = 0
 
-  const parser = new Parser({
-    onopentag(name, attributes) {
-      if (isOver) return
-      if (name === 'body') isOver = true
-      else if (name === 'title') depthOfTitle = title === null
-      else if (name === 'base') base = URL.parse(attributes.href ?? '', url)?.href ?? base
-      else if (name === 'meta') {
-        const content = attributes.content?.slice(0, maxRaw).trim() ?? ''
-        // Sites that mix them up are many.
-        for (const key of [attributes.property, attributes.name].map((each) => each?.trim().toLowerCase())) {
-          if (key !== undefined && content !== '' && wanted.has(key) && !said.has(key)) said.set(key, content)
-        }
+  const head = createHeadReader({
+    onTag(name, attributes) {
+      if (name === 'base') {
+        base = URL.parse(attributes.get('href') ?? '', url)?.href ?? base
+        return
+      }
+      const content = attributes.get('content')?.slice(0, maxValue).trim() ?? ''
+      // Sites that mix them up are many.
+      for (const key of [attributes.get('property'), attributes.get('name')].map((each) => each?.trim().toLowerCase())) {
+        if (key !== undefined && content !== '' && wanted.has(key) && !said.has(key)) said.set(key, content)
       }
     },
-    ontext(text) {
-      if (!isOver && depthOfTitle && (title?.length ?? 0) < maxRaw) title = (title ?? '') + text.slice(0, maxRaw)
-    },
-    onclosetag(name) {
-      if (name === 'title') depthOfTitle = false
-      if (name === 'head') isOver = true
+    onTitle(text) {
+      if (title.length < maxValue) title += text.slice(0, maxValue)
     },
   })
 
@@ -85,19 +82,24 @@ export function createPageReader(url: string, contentType: string | null): PageR
       if (piece !== null) start = Buffer.concat([start, piece])
       if (piece !== null && start.length < sniffedBytes) return
       decoder = new TextDecoder(charsetOf(start, contentType, url))
-      parser.write(decoder.decode(start, { stream: true }))
-    } else if (piece !== null) parser.write(decoder.decode(piece, { stream: true }))
+      isOver = head.write(decoder.decode(start, { stream: true }))
+    } else if (piece !== null) isOver = head.write(decoder.decode(piece, { stream: true }))
   }
 
   return {
     write(piece) {
-      if (!isOver) read(piece)
+      for (let from = 0; from < piece.length && !isOver; from += stepBytes) {
+        const began = performance.now()
+        read(piece.subarray(from, from + stepBytes))
+        busyMs += performance.now() - began
+        if (busyMs > maxBusyMs) isOver = true
+      }
       return isOver
     },
     end() {
       if (!isOver) read(null)
-      parser.end()
-      if (title !== null && !said.has('title')) said.set('title', title)
+      head.end()
+      if (!said.has('title')) said.set('title', title)
       const first = (keys: readonly string[], max: number): string | null => {
         for (const key of keys) {
           const text = cleaned(said.get(key) ?? '', max)

@@ -1,55 +1,139 @@
-import type { FileHandle } from 'node:fs/promises'
-import { type Blank, boxAt, isBlank } from './iso-boxes.ts'
+import { type Blank, boxesIn, boxAt, freed, type Range } from './iso-boxes.ts'
+import { isRoom } from './strip-iso-movie.ts'
 
 /*
- * The items of an AVIF: ISO/IEC 14496-12, sections 8.11.3 (iloc) and 8.11.6 (iinf). Pictures and metadata are items
- * alike, listed in one box and located by another.
+ * The items of an AVIF: ISO/IEC 14496-12, sections 8.11.3 (iloc), 8.11.6 (iinf) and 8.11.12 (iref); ISO/IEC 23008-12,
+ * sections 6 and 9. Pictures and metadata are items alike, listed in one box and located by another.
  */
 
-const metadataTypes = new Set(['Exif', 'mime', 'uri '])
+const words = (text: string): ReadonlySet<string> => new Set(text.split(' '))
+
+/** What lists items, and says how they belong together. */
+const needed = words('hdlr pitm iloc iinf iref iprp idat grpl')
+/** A picture, and what is put together of pictures: tiles, layers, one turned, one with a map of its brightest parts. */
+const pictures = words('av01 grid iovl iden tmap')
+const metadata = new Set(['Exif', 'mime', 'uri '])
+/** Sizes, colours, brightness, which way is up, what is cut off, layers. */
+const properties = words('ispe pixi colr av1C irot imir clap pasp auxC clli mdcv cclv amve rloc lsel a1op a1lx')
 /** A tiled picture has an item for each tile. */
 const maxItems = 100_000
 
-/** Where a file's metadata items stand, but for those that are blank already. `meta` is the whole box. */
-export async function locateItems(meta: Buffer, file: FileHandle, size: number): Promise<Blank[]> {
-  const boxes = new Map<string, Buffer>()
-  const start = boxAt(meta, 0, meta.length).data + 4
-  for (let at = start; at + 8 <= meta.length; ) {
-    const box = boxAt(meta, at, meta.length - at)
-    boxes.set(box.type, meta.subarray(at + box.data, at + box.end))
-    at += box.end
-  }
-  const info = boxes.get('iinf')
-  const location = boxes.get('iloc')
-  if (info === undefined || location === undefined) return []
-  const ids = metadataIds(info)
+type Items = {
+  blanks: Blank[]
+  /** Where the pictures' own bytes are. */
+  kept: Range[]
+  /** Where items stand that are within the box itself. */
+  data: Range[]
+}
+
+/**
+ * Reads the box `meta`, which stands at `offset` in the file. Kept is the picture that is shown, and whatever it is made
+ * of. Throws where there is something of which nobody can say whether it is.
+ */
+export function readItems(meta: Buffer, offset: number): Items {
   const blanks: Blank[] = []
-  for (const extent of extentsOf(location, ids)) {
-    // Within this box, or all of the file: seldom written, and not worth going after.
-    if (extent.method !== 0 || extent.length === 0) throw new Error('an item that is not in the file itself')
-    const end = extent.start + extent.length
-    if (end > size) throw new Error('an item beyond the end')
-    if (!(await isBlank(file, extent.start, end))) blanks.push({ start: extent.start, end, becomes: null })
+  const boxes = new Map<string, Buffer>()
+  const data: Range[] = []
+  for (const { type, at, data: start, end } of boxesIn(meta, boxAt(meta, 0, meta.length).data + 4)) {
+    if (isRoom(type)) blanks.push({ start: offset + start, end: offset + end, becomes: null })
+    else if (!needed.has(type)) blanks.push(...freed(offset + at, offset + end, offset + start))
+    else {
+      // Readers might choose differently.
+      if (boxes.has(type)) throw new Error(`two ${type} boxes`)
+      boxes.set(type, meta.subarray(start, end))
+      if (type === 'idat') data.push({ start: offset + start, end: offset + end })
+      if (type === 'hdlr') blanks.push({ start: offset + Math.min(start + 24, end), end: offset + end, becomes: null })
+    }
+  }
+  const find = (name: string) => {
+    const found = boxes.get(name)
+    if (found === undefined) throw new Error(`a picture without ${name}`)
+    return found
+  }
+  const place = (part: Buffer) => offset + part.byteOffset - meta.byteOffset
+  blanks.push(...roomsIn(find('iprp'), place))
+  const listed = listItems(find('iinf'))
+  blanks.push(...listed.map(({ name }) => ({ start: place(name), end: place(name) + name.length, becomes: null })))
+  const shown = shownItems(primaryOf(find('pitm')), listed, boxes.get('iref'))
+  const kept = [...extentsOf(find('iloc'), shown)].map(({ method, start, length }) => {
+    if (method > 1 || length === 0) throw new Error('an item that is not in the file itself')
+    const from = method === 0 ? start : start + (data[0] ?? { start: Number.NaN }).start
+    return { start: from, end: from + length }
+  })
+  return { blanks, kept, data }
+}
+
+/** Properties are numbered, so that none can go; room among them is emptied. */
+function roomsIn(iprp: Buffer, place: (part: Buffer) => number): Blank[] {
+  const blanks: Blank[] = []
+  for (const { type, data, end } of boxesIn(iprp)) {
+    if (type === 'ipma') continue
+    if (type !== 'ipco') throw new Error(`${type} among properties`)
+    const all = iprp.subarray(data, end)
+    for (const property of boxesIn(all)) {
+      const content = all.subarray(property.data, property.end)
+      if (isRoom(property.type)) blanks.push({ start: place(content), end: place(content) + content.length, becomes: null })
+      else if (!properties.has(property.type)) throw new Error(`a property ${property.type}`)
+    }
   }
   return blanks
 }
 
-function metadataIds(info: Buffer): Set<number> {
-  const version = info[0]!
-  const ids = new Set<number>()
-  for (let at = version === 0 ? 6 : 8; at + 8 <= info.length; ) {
-    const box = boxAt(info, at, info.length - at)
-    const entry = info.subarray(at + box.data, at + box.end)
-    const entryVersion = entry.readUInt8(0)
+type Item = { id: number; type: string; name: Buffer }
+
+function listItems(info: Buffer): Item[] {
+  const items = [...boxesIn(info, info[0] === 0 ? 6 : 8)].map(({ type: box, data, end }): Item => {
+    const entry = info.subarray(data, end)
+    const version = entry.readUInt8(0)
     // Versions 0 and 1 are of files without types, in which there are no pictures.
-    if (box.type !== 'infe' || entryVersion < 2) throw new Error('an item without a type')
-    const isWide = entryVersion > 2
+    if (box !== 'infe' || version < 2) throw new Error('an item without a type')
+    const isWide = version > 2
     const id = isWide ? entry.readUInt32BE(4) : entry.readUInt16BE(4)
-    const type = entry.toString('latin1', isWide ? 10 : 8, isWide ? 14 : 12)
-    if (metadataTypes.has(type)) ids.add(id)
-    at += box.end
+    const at = isWide ? 10 : 8
+    const type = entry.toString('latin1', at, at + 4)
+    if (!pictures.has(type) && !metadata.has(type)) throw new Error(`an item ${type}`)
+    return { id, type, name: entry.subarray(at + 4) }
+  })
+  if (items.length > maxItems) throw new Error('too many items')
+  return items
+}
+
+const primaryOf = (pitm: Buffer) => (pitm.readUInt8(0) === 0 ? pitm.readUInt16BE(4) : pitm.readUInt32BE(4))
+
+/** The picture that is shown, those it is made of, and those that say what can be seen through, or how bright it is. */
+function shownItems(primary: number, items: readonly Item[], iref: Buffer | undefined): ReadonlySet<number> {
+  const types = new Map(items.map(({ id, type }) => [id, type]))
+  const isPicture = (id: number) => pictures.has(types.get(id) ?? '')
+  const leads = new Map<number, number[]>()
+  const lead = (from: number, to: number) => {
+    const others = leads.get(from)
+    if (others === undefined) leads.set(from, [to])
+    else others.push(to)
   }
-  return ids
+  for (const { type, from, to } of iref === undefined ? [] : referencesOf(iref)) {
+    for (const other of to) {
+      if (type === 'dimg') lead(from, other)
+      if (type === 'auxl' || (type === 'dimg' && types.get(from) === 'tmap')) lead(other, from)
+    }
+  }
+  const shown = new Set<number>()
+  const waiting = [primary]
+  for (let id = waiting.pop(); id !== undefined; id = waiting.pop()) {
+    if (shown.has(id) || !isPicture(id)) continue
+    shown.add(id)
+    for (const other of leads.get(id) ?? []) waiting.push(other)
+  }
+  if (!shown.has(primary)) throw new Error('a picture that is none')
+  return shown
+}
+
+function* referencesOf(iref: Buffer) {
+  const idBytes = iref.readUInt8(0) === 0 ? 2 : 4
+  for (const { type, data } of boxesIn(iref, 4)) {
+    const idAt = (nth: number) => iref.readUIntBE(data + 2 * Math.sign(nth) + nth * idBytes, idBytes)
+    const count = iref.readUInt16BE(data + idBytes)
+    yield { type, from: idAt(0), to: Array.from({ length: count }, (_, nth) => idAt(nth + 1)) }
+  }
 }
 
 function* extentsOf(location: Buffer, ids: ReadonlySet<number>) {

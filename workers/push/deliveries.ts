@@ -73,7 +73,7 @@ export async function claim(database: Pick<Database, 'run'>, wanted: readonly Wa
      on conflict (user_id, device_id, channel_id, subject_id) do update
        set status = excluded.status, reason = coalesce(excluded.reason, d.reason), attempts = d.attempts + 1,
            claimed_until = excluded.claimed_until
-       where d.status = 'PENDING' and (d.claimed_until is null or d.claimed_until < $9::timestamptz)
+       where d.status = 'PENDING' and (d.claimed_until is null or d.claimed_until < excluded.created_at)
      returning d.user_id, d.device_id, d.channel_id, d.subject_id, d.status, d.attempts`,
     [
       ...keyLists(rows),
@@ -110,9 +110,10 @@ export async function settle(database: Pick<Database, 'run'>, outcomes: readonly
   const now = Date.now()
   await database.run(
     `/* push settle */ update push_deliveries d
-     set status = w.status, reason = nullif(w.reason, ''), claimed_until = w.claimed_until::timestamptz,
+     set status = w.status, reason = nullif(w.reason, ''), claimed_until = w.claimed_until,
          sent_at = case when w.status = 'SENT' and d.sent_at is null then $9::timestamptz else d.sent_at end
-     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[])
+     from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+                 $8::text[]::timestamptz[])
        as w (user_id, device_id, channel_id, subject_id, old_status, status, reason, claimed_until)
      where d.user_id = w.user_id and d.device_id = w.device_id and d.channel_id = w.channel_id
        and d.subject_id = w.subject_id and d.user_id = any ($1::bigint[]) and d.status = w.old_status`,

@@ -136,6 +136,8 @@ export function createPushMessages(options: PushMessagesOptions) {
     const found: NewJob[] = shown.map(({ userId, seq }) => ({
       kind: 'push-read',
       data: { userId, channelId: channel.id, seq },
+      // Each span that somebody writes in finds the same again: one that waits looks how far they have read by then.
+      key: `${userId} ${channel.id}`,
     }))
     if (deleted.size > 0) found.push({ kind: 'push-withdraw', data: { channelId: channel.id, messageIds: [...deleted] } })
     if (found.length > 0) await addJobs(found)

@@ -6,6 +6,7 @@ import type { MessageRow } from '../../server/message-store/rows.ts'
 import { findBadges } from './badges.ts'
 import type { DeliveryKey } from './deliveries.ts'
 import { type Delivering, hasIcon, throwIfLeft } from './delivering.ts'
+import { findReads } from './late.ts'
 import type { Notices } from './notices.ts'
 import { findSummed } from './push-summary.ts'
 
@@ -158,7 +159,9 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
       if (context.retries < lastRetry) throwIfLeft(left)
     },
 
-    async read({ userId, channelId, seq }: JobData['push-read'], context: Context): Promise<void> {
+    async read({ userId, channelId, seq: asked }: JobData['push-read'], context: Context): Promise<void> {
+      const [now] = await findReads(database, channelId, [userId])
+      const seq = Math.max(asked, now?.seq ?? 0)
       const rows = await findRows([userId], channelId, `seq <= $3 and status in ('SENT', 'PENDING', 'SUMMARISED')`, [seq])
       const [devices, badges] = await Promise.all([devicesBy([userId]), findBadges(database, [userId])])
       const badge = badges.get(userId) ?? 0

@@ -23,8 +23,8 @@ const toldWithinMs = 60_000
 
 /**
  * When all is done and nothing goes wrong any more: sends one message to each channel, each when the one before has
- * been told, and looks at the number that is last on each device's icon. Whatever order notices came in before, it must now
- * be what is unread.
+ * been told, and looks at the number that is last on each device's icon. Whatever order notices came in before, it must
+ * now be what is unread.
  */
 export async function beCalm(
   ledger: Ledger,
@@ -92,7 +92,11 @@ async function iconsOf(ledger: Ledger, last: readonly Pick<IconCheck, 'device' |
       const isMuted = own?.mutedUntil != null && Date.parse(own.mutedUntil) > Date.now()
       return own?.notificationLevel !== 'NONE' && !isMuted
     })
-    unread.set(person, counted.reduce((sum, { node }) => sum + node.unreadCount, 0))
+    // Of channels that somebody hears only mentions of, those count.
+    const counts = counted.map(({ node: { viewerMembership: own, unreadCount, unreadMentionCount } }) =>
+      own?.notificationLevel === 'MENTIONS' ? unreadMentionCount : unreadCount,
+    )
+    unread.set(person, counts.reduce((sum, count) => sum + count, 0))
   }
   return last
     .filter(({ device }) => !device.dead.now())

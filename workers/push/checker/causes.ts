@@ -1,8 +1,8 @@
 import type { Skip } from '../deliveries.ts'
 import type { Device, Message } from './ledger.ts'
 
-/** Why somebody is not told of a message: the reasons of the log, and those for which there is no row. */
-export type Cause = Exclude<Skip, 'LEFT'> | 'AUTHOR' | 'NO_MEMBER' | 'DEAD'
+/** Why somebody is not told of a message: the reasons of the log, and two for which there may be no row. */
+export type Cause = Skip | 'AUTHOR' | 'DEAD'
 
 const isTrue = (value: boolean): boolean => value
 const isFalse = (value: boolean): boolean => !value
@@ -19,7 +19,7 @@ const rules: Record<Cause, Rule> = {
     mayNot: ({ author }, { owner }) => author !== owner,
   },
   // Who has come back since, has come after it was said.
-  NO_MEMBER: {
+  LEFT: {
     may(message, device, from, to) {
       const { member } = placeOf(message, device)
       return member.may(isFalse, from, to) || member.may(isFalse, message.asked, message.answered)

@@ -164,7 +164,7 @@ export const lies: readonly Lie[] = [
   {
     lie: 'gone on asking for a token that is dead',
     found: 'dead',
-    tell: (_, evidence) => ({ ...evidence, calm: { ...evidence.calm, requests: evidence.calm.requests + 1 } }),
+    tell: (_, evidence) => ({ ...evidence, calm: { ...evidence.calm, requests: evidence.calm.requests + 100 } }),
   },
   {
     lie: 'asked for what no provider takes',
