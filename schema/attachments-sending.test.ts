@@ -90,7 +90,7 @@ describe('sending', () => {
     const id = await newFile()
     const never = `claimed_channel_id = 7, claimed_key = '00000000-0000-0000-0000-000000000007', claimed_at = null`
     await set(id, `${never}, completed_at = now() - interval '50 seconds'`)
-    expect(await refusal(send([id]))).toEqual(conflicting('input.attachmentIds'))
+    expect(await refusal(send([id]))).toMatchObject({ code: 'UNAVAILABLE' })
     await set(id, `completed_at = now() - interval '61 seconds'`)
     expect(idsOf(await send([id]))).toEqual([id])
   })
@@ -174,6 +174,21 @@ describe('pictures in messages', () => {
     expect((await history(bob, channelId))[0]!.version).toBeGreaterThan(sent.version)
   })
 
+  test('whose job is lost are looked at anew, and given up when nothing has come of them for a day', async () => {
+    const { attachments } = app.app.services
+    const waiting = async () => (await app.app.jobs.operator.counts()).find(({ kind }) => kind === 'media')?.ready ?? 0
+    const [lost, over] = [await upload(alice, png, 'image/png'), await upload(alice, png, 'image/png')]
+    await send([lost.id, over.id])
+    const before = await waiting()
+    await set(lost.id, `created_at = now() - interval '4 hours', completed_at = now() - interval '4 hours'`)
+    await set(over.id, `created_at = now() - interval '31 hours'`)
+    await Promise.all([attachments.sweep(), attachments.sweep()])
+    await attachments.sweep()
+    expect(await waiting()).toBe(before + 1)
+    const [message] = await history(bob, channelId)
+    expect(message!.attachments).toMatchObject([{ status: 'PROCESSING' }, { status: 'FAILED', failure: 'TIMED_OUT' }])
+  })
+
   test('of which nothing can be made say so in the message', async () => {
     const picture = await upload(alice, png, 'image/png')
     await send([picture.id])
@@ -206,7 +221,7 @@ describe('removing', () => {
     const { key } = (await app.app.services.attachments.begin(userId, id))!
     await app.app.services.attachments.remove(userId, [id])
     const made = { key, contentType: 'image/png', byteSize: 1, width: 1, height: 1, placeholder: null, durationMs: null, waveform: null, thumbnails: [] }
-    expect(await app.app.services.attachments.finish(userId, id, made)).toBe(false)
+    expect(await app.app.services.attachments.finish(userId, id, made)).toEqual([])
   })
 
   test('the sweep takes what was never completed for a day and what is part of nothing after a week', async () => {
@@ -220,8 +235,8 @@ describe('removing', () => {
     await set(pending, day(1))
     await set(recent, day(6))
     for (const id of [loose, failed, sent]) await set(id, day(7))
-    await set(unconfirmed, `${day(7)}, claimed_at = null`)
-    await set(claimed, `${day(7)}, claimed_channel_id = 7, claimed_key = '00000000-0000-0000-0000-000000000007'`)
+    await set(unconfirmed, `${day(7)}, completed_at = now() - interval '61 minutes', claimed_at = null`)
+    await set(claimed, `${day(7)}, completed_at = now() - interval '61 minutes', claimed_channel_id = 7, claimed_key = '00000000-0000-0000-0000-000000000007'`)
     expect(await app.app.services.attachments.sweep()).toBe(4)
     expect(await app.app.services.attachments.sweep()).toBe(0)
     for (const id of [pending, loose, failed, claimed]) expect(await rowOf(id), id).toBeUndefined()

@@ -109,6 +109,27 @@ describe('uploading', () => {
     await begin(bob, text, 'text/plain')
   })
 
+  test('who has brought much and sent nothing of it sends some first', async () => {
+    const carol = await app.signUp('carol-2')
+    const channelId = await newChannel(carol)
+    const ids = [await upload(carol, text, 'text/plain'), await upload(carol, text, 'text/plain')].map(({ id }) => id)
+    const grow = (id: string) =>
+      app.app.database.run('update attachments set byte_size = 10000000 where user_id = $1 and id = $2', [keyOf(id).userId, keyOf(id).id])
+    await grow(ids[0]!)
+    await begin(carol, text, 'text/plain')
+    await grow(ids[1]!)
+    expect(await failure(begin(carol, text, 'text/plain'))).toMatchObject({ code: 'RATE_LIMITED' })
+    await say(carol, channelId, '', { attachmentIds: ids })
+    await begin(carol, text, 'text/plain')
+    await app.app.database.run(
+      `insert into attachments (user_id, id, filename, content_type, byte_size, status, created_at)
+       select user_id, id + n, filename, content_type, 1, 'READY', now() from attachments, generate_series(1, 500) as n
+       where user_id = $1 and id = $2`,
+      [keyOf(ids[0]!).userId, keyOf(ids[0]!).id],
+    )
+    expect(await failure(begin(carol, text, 'text/plain'))).toMatchObject({ code: 'RATE_LIMITED' })
+  })
+
   test('what is something else than it says ends as FAILED, and is kept nowhere', async () => {
     const zip = Buffer.concat([Buffer.from('PK\x03\x04'), randomBytes(500)])
     const disguises: [Buffer, string][] = [

@@ -92,10 +92,10 @@ builder.objectField(messageType, 'attachments', (t) =>
   t.field({
     description: 'In the order in which the author put them.',
     type: [attachmentType],
-    resolve: async ({ authorId, attachmentIds }, _, { loaders }) => {
-      // A replica of an older build publishes messages without.
-      const ids = (attachmentIds as string[] | undefined) ?? []
-      const rows = await Promise.all(ids.map((id) => loaders.attachment.load({ userId: authorId, id })))
+    resolve: async ({ authorId, attachmentIds, deletedAt }, _, { loaders }) => {
+      // A build that knew of no attachments leaves them where it deletes a message.
+      if (deletedAt !== null) return []
+      const rows = await Promise.all(attachmentIds.map((id) => loaders.attachment.load({ userId: authorId, id })))
       return rows.filter((row) => row !== null)
     },
   }),

@@ -30,7 +30,7 @@ export const attachments = pgTable(
     /** JSON: a list of key, width, height and contentType. */
     thumbnails: text(),
     createdAt: instant('created_at').notNull(),
-    /** When it was completed; then, when a send has last claimed it. */
+    /** When it was completed; then, when a send has last claimed it, or its job was last added. */
     completedAt: instant('completed_at'),
     /** The send that has claimed it: the channel and the hash of its key. Null on both for what shows a person. */
     claimedChannelId: snowflake('claimed_channel_id'),
@@ -42,5 +42,7 @@ export const attachments = pgTable(
     primaryKey({ columns: [table.userId, table.id] }),
     // What is part of nothing is swept, and what may be is looked at.
     index('attachments_unclaimed').on(table.createdAt).where(sql`${table.claimedAt} is null`),
+    // What waits for its job is looked at, too, as that may be lost.
+    index('attachments_processing').on(table.createdAt).where(sql`${table.status} = 'PROCESSING'`),
   ],
 )

@@ -54,7 +54,7 @@ export async function finishPicture({ app }: Replica, id: string): Promise<strin
   const square = { key: `${work.key}.square-256.jpg`, width: 256, height: 256, contentType: 'image/jpeg' }
   const fit = { key: `${work.key}.fit-320.webp`, width: 320, height: 200, contentType: 'image/webp' }
   for (const place of [shown, square.key, fit.key]) await files.write(place, png, 'image/png')
-  const done = await services.attachments.finish(key.userId, key.id, {
+  const kept = await services.attachments.finish(key.userId, key.id, {
     key: shown,
     contentType: 'image/png',
     byteSize: png.length,
@@ -65,7 +65,7 @@ export async function finishPicture({ app }: Replica, id: string): Promise<strin
     waveform: null,
     thumbnails: [square, fit],
   })
-  if (!done) throw new Error('Not finished')
+  if (!kept.includes(shown)) throw new Error('Not finished')
   await files.remove([work.key])
   return [shown, square.key, fit.key]
 }

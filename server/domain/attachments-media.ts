@@ -2,7 +2,7 @@ import { and, eq } from 'drizzle-orm'
 import { attachments } from '../../drizzle/tables/index.ts'
 import { readMessage } from '../message-store/pages.ts'
 import { createAttachmentClaims } from './attachments-claims.ts'
-import type { AttachmentFailure, AttachmentRow, Thumbnail } from './attachments-rows.ts'
+import { type AttachmentFailure, type AttachmentRow, type Thumbnail, thumbnailsOf } from './attachments-rows.ts'
 import type { Deps } from './deps.ts'
 
 /** What was made of a picture, a video or a sound: `key` is what is served from now on. */
@@ -17,6 +17,15 @@ export type Finished = {
   waveform: string | null
   thumbnails: readonly Thumbnail[]
 }
+
+/** The job is tried again for a day. By then it has been done or laid aside, or there is no job any more. */
+const givenUpAfter = `interval '30 hours'`
+
+/** An upload takes two hours at the most, and its turn may take another. */
+const missedAfter = `interval '3 hours'`
+
+/** Rows that one round looks at. */
+const resumedAtOnce = 200
 
 /**
  * The part of attachments that the media job sees. It runs at least once, so each of these may be called again; the
@@ -61,7 +70,41 @@ export function createAttachmentMedia(deps: Deps) {
     return written !== null
   }
 
+  /** Adds the job, unless somebody has within as long, which `completed_at` tells. */
+  const addAgain = (userId: string, attachmentId: string) =>
+    database.transaction(async (tx) => {
+      const rows = await tx.run(
+        `/* resume attachment */ update attachments set completed_at = now()
+         where user_id = $1 and id = $2 and status = 'PROCESSING' and completed_at < now() - ${missedAfter} returning id`,
+        [userId, attachmentId],
+      )
+      if (rows.length > 0) await jobs.add(tx, [{ kind: 'media', data: { userId, attachmentId } }])
+    })
+
+  /** Notes why nothing can be made of an upload, and tells its message. */
+  async function fail(userId: string, id: string, failure: AttachmentFailure): Promise<void> {
+    await write(userId, id, { status: 'FAILED', failure, key: null })
+  }
+
   return {
+    fail,
+
+    /**
+     * Adds the job anew to what has waited for it for long, as it may be lost, and gives up what nothing has come of for
+     * more than a day. Any number of processes may do it.
+     */
+    async resume(): Promise<void> {
+      const rows = await database.run<{ user_id: string; id: string; over: boolean }>(
+        `/* attachments in processing */ select user_id, id, created_at < now() - ${givenUpAfter} as over from attachments
+         where status = 'PROCESSING' and created_at < now() - ${missedAfter} order by created_at limit ${resumedAtOnce}`,
+        [],
+      )
+      for (const { user_id: userId, id, over } of rows) {
+        if (over) await fail(userId, id, 'TIMED_OUT')
+        else await addAgain(userId, id)
+      }
+    },
+
     /** What is to be processed; null where nothing is: it is done, or gone. */
     async begin(
       userId: string,
@@ -76,18 +119,15 @@ export function createAttachmentMedia(deps: Deps) {
       return null
     },
 
-    /** Writes what was made of an upload, and tells its message. False where the attachment is gone, or was done before. */
-    async finish(userId: string, id: string, made: Finished): Promise<boolean> {
+    /**
+     * Writes what was made of an upload, and tells its message. Returns all keys that the attachment has then: others
+     * than these where another run of the job was done before, none where it is gone or has failed.
+     */
+    async finish(userId: string, id: string, made: Finished): Promise<readonly string[]> {
       const { thumbnails, ...rest } = made
-      if (await write(userId, id, { ...rest, status: 'READY', thumbnails: JSON.stringify(thumbnails) })) return true
+      await write(userId, id, { ...rest, status: 'READY', thumbnails: JSON.stringify(thumbnails) })
       const [row] = await database.orm.select().from(attachments).where(one(userId, id))
-      // Two runs of the job have made the same.
-      return row?.status === 'READY' && row.key === made.key
-    },
-
-    /** Notes why nothing can be made of an upload, and tells its message. */
-    async fail(userId: string, id: string, failure: AttachmentFailure): Promise<void> {
-      await write(userId, id, { status: 'FAILED', failure, key: null })
+      return row?.status === 'READY' ? [row.key!, ...thumbnailsOf(row).map(({ key }) => key)] : []
     },
   }
 }

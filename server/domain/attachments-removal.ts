@@ -10,6 +10,12 @@ import type { Deps } from './deps.ts'
 /** Rows that one round of the sweep looks at. */
 const sweptAtOnce = 200
 
+/**
+ * What a send has claimed is let alone for so long, also where there is no message: it may be under way, or about to be
+ * sent again with its key. Clients give up sooner.
+ */
+const isUnclaimed = `(claimed_key is null or completed_at < now() - interval '1 hour')`
+
 /** Attachments of one job. */
 const removedAtOnce = 100
 
@@ -50,7 +56,7 @@ export function createAttachmentRemoval(deps: Deps) {
     database.transaction(async (tx) => {
       const [gone] = await tx.run(
         `/* sweep attachment */ delete from attachments
-         where user_id = $1 and id = $2 and claimed_at is null and status = $3
+         where user_id = $1 and id = $2 and claimed_at is null and status = $3 and ${isUnclaimed}
            and claimed_key is not distinct from $4::text::uuid returning id`,
         [row.userId, row.id, row.status, row.claimedKey],
       )
@@ -82,7 +88,7 @@ export function createAttachmentRemoval(deps: Deps) {
         const rows = await database.run<{ user_id: string; id: string; created_at: Date }>(
           `/* attachments of nothing */ select user_id, id, created_at from attachments
            where claimed_at is null and created_at > $1 and created_at < now() - interval '1 day'
-             and (status = 'PENDING' or created_at < now() - interval '7 days')
+             and (status = 'PENDING' or created_at < now() - interval '7 days') and ${isUnclaimed}
            order by created_at limit ${sweptAtOnce}`,
           [after],
         )

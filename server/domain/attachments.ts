@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { buffer } from 'node:stream/consumers'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { and, count, eq, gt } from 'drizzle-orm'
+import { and, eq } from 'drizzle-orm'
 import { attachments } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, expectedFailure, MaruError, notFound, unavailable } from '../errors.ts'
 import type { SignedDownload, SignedUpload } from '../files/files.ts'
@@ -33,6 +33,10 @@ const lateUploadMs = hourMs
 /** Uploads of one person that have been begun and not completed within a day, after which they are swept. */
 const maxPending = 100
 
+/** Files of one person that are part of nothing, in all and in times the largest there may be; a week later they go. */
+const maxLoose = 500
+const maxLooseTimes = 20
+
 /** Code points of a file's name. */
 const maxFilename = 255
 
@@ -53,15 +57,24 @@ export function createAttachmentsService(deps: Deps) {
     return row ?? null
   }
 
-  /** Refuses more uploads than anybody has under way. Only the last day's are looked at: older ones are swept. */
-  async function checkPending(userId: string): Promise<void> {
-    const since = snowflakeAt(Date.now() - 24 * hourMs)
-    const [row] = await orm
-      .select({ pending: count() })
-      .from(attachments)
-      .where(and(eq(attachments.userId, userId), gt(attachments.id, since), eq(attachments.status, 'PENDING')))
-    if (row!.pending < maxPending) return
-    throw new MaruError('RATE_LIMITED', 'Complete the uploads that you have begun first.', { retryAfterMs: 60_000 })
+  /**
+   * Refuses more uploads than anybody has under way, or keeps for later. Only as far back is looked as there is
+   * anything: what is older is swept.
+   */
+  async function checkLoose(userId: string): Promise<void> {
+    const [day, week] = [1, 7].map((days) => snowflakeAt(Date.now() - days * 24 * hourMs))
+    const [row] = await database.run<{ pending: number; loose: number; bytes: number }>(
+      `/* loose attachments */ select count(*) filter (where status = 'PENDING' and id > $3)::int as pending,
+         count(*)::int as loose, coalesce(sum(byte_size) filter (where status <> 'FAILED'), 0)::float8 as bytes
+       from attachments where user_id = $1 and id > $2 and claimed_at is null`,
+      [userId, week, day],
+    )
+    const { pending, loose, bytes } = row!
+    const refusal = (message: string) => new MaruError('RATE_LIMITED', message, { retryAfterMs: 60_000 })
+    if (pending >= maxPending) throw refusal('Complete the uploads that you have begun first.')
+    if (loose >= maxLoose || bytes >= maxLooseTimes * limits.uploadBytes) {
+      throw refusal('Send the files that you have uploaded first; what is sent nowhere goes after a week.')
+    }
   }
 
   /**
@@ -115,7 +128,9 @@ export function createAttachmentsService(deps: Deps) {
     const status = failure !== null ? 'FAILED' : isMedia(row.contentType) ? 'PROCESSING' : 'READY'
     // Until then somebody may put something there again, which nothing will ask for.
     const startAfter = new Date(+row.createdAt + uploadAddressMs + lateUploadMs)
-    const clear: NewJob = { kind: 'files-remove', data: { keys: [uploadKey(row)] }, startAfter }
+    // An attempt that was cut off in its midst may have left a copy in its place.
+    const left = [uploadKey(row), ...(row.key === null ? [] : [row.key])]
+    const clear: NewJob = { kind: 'files-remove', data: { keys: left }, startAfter }
     const next: NewJob[] =
       failure !== null
         ? [{ kind: 'files-remove', data: { keys: [place] } }]
@@ -144,10 +159,19 @@ export function createAttachmentsService(deps: Deps) {
     throw unavailable(new Error('an upload is being completed elsewhere'))
   }
 
+  const { resume, ...media } = createAttachmentMedia(deps)
+  const { sweep, ...removal } = createAttachmentRemoval(deps)
+
   return {
     ...createAttachmentClaims(deps),
-    ...createAttachmentMedia(deps),
-    ...createAttachmentRemoval(deps),
+    ...media,
+    ...removal,
+
+    /** Looks after what was left lying: see `resume` and `sweep`. Returns how many attachments went. */
+    async sweep(): Promise<number> {
+      await resume()
+      return sweep()
+    },
 
     /** Says where a file may be put. Throws BAD_USER_INPUT for what may not be attached, and RATE_LIMITED. */
     async createUpload(viewerId: string, input: UploadInput): Promise<UploadTarget> {
@@ -160,7 +184,7 @@ export function createAttachmentsService(deps: Deps) {
       if (byteSize > limits.uploadBytes) {
         throw badInput(`A file may have at most ${limits.uploadBytes.toLocaleString('en')} bytes.`, 'input.byteSize')
       }
-      await checkPending(viewerId)
+      await checkLoose(viewerId)
       const id = snowflakes.next()
       const createdAt = snowflakeTime(id)
       const expiresAt = new Date(+createdAt + uploadAddressMs)

@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import { members, mentions, reactions, replies, usernames } from '../../drizzle/tables/index.ts'
-import { badInput, conflict, forbidden, MaruError, notFound, unavailable } from '../errors.ts'
+import { badInput, conflict, expectedFailure, forbidden, MaruError, notFound, unavailable } from '../errors.ts'
 import type { JobAdder } from '../jobs/jobs.ts'
 import { findLinks } from '../lib/links.ts'
 import { mentionCandidates } from '../lib/mentions.ts'
@@ -133,19 +133,21 @@ export function createMessagesService(deps: Deps) {
         const root = await findRoot(channelId, input.replyTo)
         const mentionIds = await findMentions(channelId, viewerId, content)
         const bodyHash = hashOf(JSON.stringify([kind, content, root?.id ?? null, ...files.map(({ id }) => id)]))
-        if (claim !== null) await attached.claim(viewerId, files, claim)
-        const outcome = await store.send(channelId, membershipVersion, {
-          authorId: viewerId,
-          key,
-          bodyHash,
-          kind,
-          content,
-          root,
-          mentionIds,
-          attachmentIds: files.map(({ id }) => id),
-        })
+        const since = claim === null ? null : await attached.claim(viewerId, files, claim)
+        const sending = { authorId: viewerId, key, bodyHash, kind, content, root, mentionIds }
+        const giveBack = async () => {
+          if (claim !== null && since !== null) await attached.giveBack(viewerId, files, claim, since)
+        }
+        const outcome = await store
+          .send(channelId, membershipVersion, { ...sending, attachmentIds: files.map(({ id }) => id) })
+          .catch(async (error: unknown) => {
+            if (expectedFailure(error)?.code !== 'UNAVAILABLE') await giveBack().catch(() => {})
+            throw error
+          })
         if (outcome === 'moved') {
           rights.forget(viewerId, channelId)
+          // Whoever is refused now may send them elsewhere, or again with another key.
+          await giveBack()
           continue
         }
         if (outcome.outcome === 'sent' || outcome.outcome === 'repeated') {

@@ -28,8 +28,13 @@ export function decodeChanges(payload: string, known: number): Change[] | number
   if (end === -1 || !Number.isInteger(newest)) throw new Error('News without the number of a change')
   if (newest <= known) return []
   if (end === payload.length - 1) return newest
-  return (JSON.parse(payload.slice(end + 1), revive) as Change[]).filter(({ change }) => change > known)
+  const changes = (JSON.parse(payload.slice(end + 1), revive) as Change[]).filter(({ change }) => change > known)
+  return changes.every(isWhole) ? changes : newest
 }
+
+/** Whether it tells all there is: a replica of a build that knew of no attachments does not say what a message has. */
+const isWhole = (change: Change): boolean =>
+  change.type !== 'message' || (change.message as Partial<typeof change.message>).attachmentIds !== undefined
 
 /** Whether this change ends a user's membership. */
 export const dismisses = (change: Change, userId: string): boolean =>

@@ -14,6 +14,7 @@ import { getSignedUrl } from '@aws-sdk/s3-request-presigner'
 import { expectedFailure, notFound, unavailable } from '../errors.ts'
 import { createAddresses, goodForMs } from './address-window.ts'
 import { checkKey, contentDisposition, type FileBody, type Files } from './files.ts'
+import { createS3Addresses } from './s3-address.ts'
 
 export type S3FilesOptions = {
   endpoint: string
@@ -57,16 +58,24 @@ export function createS3Files(options: S3FilesOptions): Files {
     requestHandler: { connectionTimeout: 3_000 },
   })
 
-  const addressOf = createAddresses(({ key, contentType, filename }, startsAt, expiresAt) => {
-    const command = new GetObjectCommand({
-      Bucket,
-      Key: checkKey(key),
-      ResponseContentType: contentType,
-      ResponseContentDisposition: contentDisposition(filename),
-      ResponseCacheControl: `private, max-age=${goodForMs / 1_000}, immutable`,
-    })
+  const sign = createS3Addresses({ region, accessKeyId, secretAccessKey })
+  let bucketAddress: Promise<string> | null = null
+
+  /** Where the bucket is, which S3's client knows: the address of a key, without the key. */
+  const findBucket = () =>
+    (bucketAddress ??= getSignedUrl(client, new GetObjectCommand({ Bucket, Key: 'x' })).then((url) =>
+      url.slice(0, url.indexOf('?') - 1),
+    ))
+
+  const addressOf = createAddresses(async ({ key, contentType, filename }, startsAt, expiresAt) => {
+    const parameters = {
+      'response-content-type': contentType,
+      'response-content-disposition': contentDisposition(filename),
+      'response-cache-control': `private, max-age=${goodForMs / 1_000}, immutable`,
+    }
+    const address = new URL((await findBucket()) + checkKey(key))
     // Signed as of the beginning of its window, it is the same on all replicas.
-    return getSignedUrl(client, command, { signingDate: startsAt, expiresIn: (+expiresAt - +startsAt) / 1_000 })
+    return sign(address, parameters, startsAt, (+expiresAt - +startsAt) / 1_000)
   }, now)
 
   async function headOf(key: string) {

@@ -122,6 +122,26 @@ test('a part that nobody sends on with is given up, and so is one that comes too
   await expect.poll(() => readdir(join(folder, 'partial'))).toEqual([])
 })
 
+test('whoever begins anew at an address ends what was begun there before', async () => {
+  const signed = await signUpload('again', 4)
+  const headers = { 'content-type': 'video/mp4', 'content-length': 4 }
+  const first = request(signed.url, { method: 'PUT', headers })
+  const ended = new Promise((resolve) => first.once('error', resolve).once('response', resolve))
+  const partial = () => readdir(join(folder, 'partial'))
+  first.write('x')
+  await expect.poll(partial).toHaveLength(1)
+  const second = request(signed.url, { method: 'PUT', headers })
+  second.write('g')
+  expect(await ended).toBeInstanceOf(Error)
+  await expect.poll(partial).toHaveLength(1)
+  second.end('ood')
+  const [answer] = await once(second, 'response')
+  expect(answer.statusCode).toBe(200)
+  answer.resume()
+  expect(await files.head('again')).toMatchObject({ byteSize: 4 })
+  expect(await partial()).toEqual([])
+})
+
 test('what comes after the agreed length is no part of the file', async () => {
   const signed = await signUpload('exact', 4)
   const { hostname, port, pathname, search } = new URL(signed.url)

@@ -42,6 +42,8 @@ export const isFilesPath = (path: string | undefined): boolean => path?.startsWi
 export function createFilesRoute({ files, origins, ...options }: FilesRouteOptions): FilesRoute {
   const idleMs = options.idleMs ?? defaultIdleMs
   const uploadMs = options.uploadMs ?? defaultUploadMs
+  /** What is being put where. */
+  const underWay = new Map<string, IncomingMessage>()
 
   return async (request, response) => {
     const { method = '', headers, url = '' } = request
@@ -82,6 +84,10 @@ export function createFilesRoute({ files, origins, ...options }: FilesRouteOptio
       return refuse(response, 400, `This address is for a file of the type ${contentType}.`)
     }
     const tooLong = setTimeout(() => request.socket.destroy(), uploadMs)
+    // Whoever begins again has been cut off; one address is not for filling the disk many times at once.
+    const before = underWay.get(key)
+    if (before?.complete === false) before.socket.destroy()
+    underWay.set(key, request)
     try {
       await files.write(key, request, contentType)
       response.writeHead(200, { 'content-length': 0 }).end()
@@ -90,6 +96,7 @@ export function createFilesRoute({ files, origins, ...options }: FilesRouteOptio
       if (!request.destroyed || request.complete) throw error
     } finally {
       clearTimeout(tooLong)
+      if (underWay.get(key) === request) underWay.delete(key)
     }
   }
 }

@@ -24,7 +24,10 @@ test('what is shown is pictures, videos and sounds, and never a document', () =>
 test('text is what reads as text in an encoding that people use', () => {
   const eucKr = Buffer.from([0xc8, 0xb8, 0xc0, 0xc7, 0xb7, 0xcf, 0x0a])
   const big = Buffer.from('\uFEFF회의록', 'utf16le').swap16()
-  for (const bytes of [Buffer.from('회의록'), Buffer.from('\uFEFF회의록', 'utf16le'), big, eucKr, Buffer.alloc(0)]) {
+  const western = Buffer.from('café\nnaïve', 'latin1')
+  const japanese = Buffer.from([0x82, 0xa0, 0x82, 0xa2, 0x83, 0x41])
+  const utf16 = Buffer.from('\uFEFF회의록', 'utf16le')
+  for (const bytes of [Buffer.from('회의록'), utf16, big, eucKr, western, japanese, Buffer.alloc(0)]) {
     expect(readsAsText(bytes), bytes.toString('hex')).toBe(true)
   }
   // Cut off within a character, as the first bytes of a longer file are.

@@ -71,21 +71,22 @@ export async function isDisguised(start: Buffer, declared: string): Promise<bool
 
 const known: ReadonlySet<string> = new Set(supportedMimeTypes)
 
-/** Encodings that text files come in: Korean spreadsheets still save theirs as EUC-KR. */
-const encodings = ['utf-8', 'utf-16le', 'utf-16be', 'euc-kr'] as const
-
-/** Whether bytes, which may be cut off in the midst of a character, are text: in an encoding, without control characters. */
+/**
+ * Whether bytes, which may be cut off in the midst of a character, are text: without control characters, in any encoding
+ * that begins with ASCII, such as UTF-8, EUC-KR, Shift_JIS and Windows' own, or in UTF-16 that says so. More is not asked
+ * of what is only ever saved.
+ */
 export function readsAsText(bytes: Buffer): boolean {
-  return encodings.some((encoding) => {
-    // Nearly anything can be read as UTF-16, so it has to say so.
-    const mark = encoding === 'utf-16le' ? 'fffe' : encoding === 'utf-16be' ? 'feff' : ''
-    if (bytes.toString('hex', 0, mark.length / 2) !== mark) return false
-    try {
-      const text = new TextDecoder(encoding, { fatal: true }).decode(bytes, { stream: true })
-      // oxlint-disable-next-line no-control-regex -- control characters are what it is about
-      return !/[\u0000-\u0006\u000e-\u001a\u001c-\u001f]/.test(text)
-    } catch {
-      return false
-    }
-  })
+  const mark = bytes.toString('hex', 0, 2)
+  const encoding = mark === 'fffe' ? 'utf-16le' : mark === 'feff' ? 'utf-16be' : null
+  try {
+    const text =
+      encoding === null
+        ? bytes.toString('latin1')
+        : new TextDecoder(encoding, { fatal: true }).decode(bytes, { stream: true })
+    // oxlint-disable-next-line no-control-regex -- control characters are what it is about
+    return !/[\u0000-\u0006\u000e-\u001a\u001c-\u001f]/.test(text)
+  } catch {
+    return false
+  }
 }

@@ -27,8 +27,8 @@ export type BodyLimits = {
 }
 
 /**
- * Reads a body to its end, decompressed as its headers say. Throws OutboundError: `too-large` beyond the limit, `failed` for an encoding
- * that is not known; and whatever the streams throw. The source is closed in any case.
+ * Reads a body to its end, decompressed as its headers say. Throws OutboundError: `too-large` beyond the limit, `failed`
+ * for an encoding that is not known; and whatever the streams throw. The source is closed in any case.
  */
 export async function readBody(source: Readable, headers: Headers, limits: BodyLimits): Promise<Buffer> {
   const pieces: Buffer[] = []

@@ -1,3 +1,4 @@
+import { createHook } from 'node:async_hooks'
 import { createSocket } from 'node:dgram'
 import { lookup } from 'node:dns/promises'
 import { once } from 'node:events'
@@ -83,7 +84,7 @@ test('a name server that is silent is given up, and before that by whoever wants
   giveUp.abort()
   await expect(givenUp).rejects.toMatchObject({ code: 'ECANCELLED' })
   await expect(resolve('dead.example', giveUp.signal)).rejects.toThrow('aborted')
-  await expect(resolve('dead.example')).rejects.toThrow()
+  await expect(resolve('dead.example')).rejects.toMatchObject({ code: expect.stringMatching(/^E(CANCELLED|TIMEOUT)$/) })
 }, 20_000)
 
 test('dead name servers keep nobody else from looking names up', async () => {
@@ -109,13 +110,9 @@ test('only hosts that the operator has named are looked up the way of the system
   const ways = async (url: string, allowed: string[]) => {
     const outbound = createOutbound({ userAgent: 'MaruBot/1.0', allowed })
     const seen = new Set<string>()
-    let isOver = false
-    const asked = outbound.fetch(url, { timeoutMs: 500, maxBytes: 10 }).catch(() => undefined)
-    void asked.then(() => (isOver = true))
-    while (!isOver) {
-      for (const each of process.getActiveResourcesInfo()) if (/^(GetAddrInfo|Query)/.test(each)) seen.add(each)
-      await new Promise((resolve) => setImmediate(resolve))
-    }
+    const hook = createHook({ init: (_, type) => void (/^(GETADDRINFO|QUERY)/.test(type) && seen.add(type)) }).enable()
+    await outbound.fetch(url, { timeoutMs: 500, maxBytes: 10 }).catch(() => undefined)
+    hook.disable()
     await outbound.close()
     return [...seen]
   }
@@ -123,6 +120,6 @@ test('only hosts that the operator has named are looked up the way of the system
   await once(server, 'listening')
   onTestFinished(() => void server.close())
   const { port } = server.address() as AddressInfo
-  expect(await ways('http://nobody.invalid', [])).toEqual(['QueryReqWrap'])
-  expect(await ways(`http://localhost:${port}`, [`localhost:${port}`])).toEqual(['GetAddrInfoReqWrap'])
+  expect(await ways('http://nobody.invalid', [])).toEqual(['QUERYWRAP'])
+  expect(await ways(`http://localhost:${port}`, [`localhost:${port}`])).toEqual(['GETADDRINFOREQWRAP'])
 })

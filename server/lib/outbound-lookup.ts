@@ -18,7 +18,7 @@ const tries = 2
 /** The longest that a look-up takes, however many name servers there are. Milliseconds. */
 const lookupMs = 4_000
 
-/** How long the addresses of the one kind wait for those of the other: some name servers answer for IPv4 alone. Milliseconds. */
+/** How long the addresses of one kind wait for the others: some name servers answer for IPv4 alone. Milliseconds. */
 const otherKindMs = 250
 
 /**

@@ -153,6 +153,7 @@ export async function clearBeside(database: Database, expiration: Expiration, bu
     ['threads', 'message_id'],
     ['replies', 'root_id'],
     ['message_changes', 'message_id'],
+    ['link_previews', 'message_id'],
   ] as const) {
     await clearTable(database, { table, column, channelId, end })
   }

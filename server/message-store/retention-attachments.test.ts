@@ -83,3 +83,21 @@ test('where it cannot be told, nothing goes, and the next run tells', async () =
   await expect.poll(() => retain(database, { days: 31, now, onAttachments })).not.toBeNull()
   expect(told.toSorted()).toEqual(expected)
 })
+
+test('what is shown of the links in a message goes with it, and with no other', async () => {
+  await database.run('update channels set retention_days = 3650 where id = $1', [staying])
+  await database.run(
+    `insert into link_previews (channel_id, message_id, position, url, title)
+     select channel_id, id, position, 'https://example.com/', 'title' from messages, generate_series(0, 2) as position`,
+    [],
+  )
+  const count = async (channelId: string) => {
+    const [row] = await database.run<{ count: number }>(
+      'select count(*)::int as count from link_previews where channel_id = $1',
+      [channelId],
+    )
+    return row!.count
+  }
+  await retain(database, { days: 31, now, onAttachments: async () => {} })
+  expect([await count(leaving), await count(staying)]).toEqual([3 * 6, 3 * 18])
+})

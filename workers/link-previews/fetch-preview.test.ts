@@ -1,6 +1,7 @@
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
 import sharp from 'sharp'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openDatabase, type Database } from '../../drizzle/connection.ts'
@@ -10,8 +11,33 @@ import { createOutbound, type Outbound } from '../../server/lib/outbound.ts'
 import { createTestDatabase } from '../../server/testing/test-app.ts'
 import { createMediaProcessor, type MediaProcessor } from '../media/media.ts'
 import { createFetchPreview } from './fetch-preview.ts'
-import { createHosts } from './hosts.ts'
+import { createHosts, Postponed } from './hosts.ts'
 import { startWebServer, type WebServer } from './testing/web-server.ts'
+
+type Fetch = ReturnType<typeof createFetchPreview>['page']
+
+/** Comes back as often as it is sent away, as a job does. */
+function patient(opened: ReturnType<typeof createFetchPreview>): Fetch {
+  async function again<Result>(work: () => Promise<Result>): Promise<Result> {
+    for (;;) {
+      try {
+        return await work()
+      } catch (error) {
+        if (!(error instanceof Postponed)) throw error
+        await sleep(Math.min(error.waitMs, 100))
+      }
+    }
+  }
+  return async (page, signal) => {
+    let fetched = await again(() => opened.page(page, signal))
+    while (fetched.waitMs !== undefined) {
+      await sleep(fetched.waitMs)
+      const { found, forMs } = fetched
+      fetched = await again(() => opened.picture(found, forMs, signal))
+    }
+    return fetched
+  }
+}
 
 let database: Database
 let web: WebServer
@@ -19,7 +45,7 @@ let outbound: Outbound
 let media: MediaProcessor
 let tempDir: string
 const files = new Map<string, { body: Buffer; contentType: string }>()
-let fetchPreview: ReturnType<typeof createFetchPreview>
+let fetchPreview: Fetch
 
 beforeAll(async () => {
   database = openDatabase({ url: await createTestDatabase(), poolSize: 4, deadlineMs: 60_000, unavailable })
@@ -31,7 +57,7 @@ beforeAll(async () => {
   const { makePicture } = media
   const writeFile = async (key: string, body: Buffer, contentType: string) => void files.set(key, { body, contentType })
   const hosts = createHosts({ database, pauseMs: 20 })
-  fetchPreview = createFetchPreview({ outbound, hosts, makePicture, writeFile, timeoutMs: 2_000 })
+  fetchPreview = patient(createFetchPreview({ outbound, hosts, makePicture, writeFile, timeoutMs: 2_000 }))
 })
 afterAll(async () => {
   await media.close()
@@ -140,7 +166,8 @@ test('robots.txt is asked for once a day at each host, and where it cannot be ha
   const other = await startWebServer()
   const hosts = createHosts({ database, pauseMs: 20 })
   const client = createOutbound({ userAgent: 'MaruBot/1.0', allowed: other.hosts })
-  const fetchOther = createFetchPreview({ outbound: client, hosts, makePicture: media.makePicture, writeFile: async () => {} })
+  const { makePicture } = media
+  const fetchOther = patient(createFetchPreview({ outbound: client, hosts, makePicture, writeFile: async () => {} }))
   const outcome = async (host: string) => (await fetchOther(other.url('/plain', host))).found.outcome
   other.serve('/robots.txt', (_, response) => void response.writeHead(503).end())
   expect(await outcome(other.hosts[0])).toBe('DISALLOWED')

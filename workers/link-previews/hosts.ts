@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Database } from '../../drizzle/connection.ts'
+import { maxDelayMs } from './robots.ts'
 
 /** It is not this job's turn with a host; another try is worth while after so many milliseconds. */
 export class Postponed extends Error {
@@ -12,39 +13,43 @@ export class Postponed extends Error {
   }
 }
 
-/** A host's turn, while it lasts. */
-export type Turn = {
-  /** Leaves the host alone for a moment, and goes on. */
-  pause(): Promise<void>
+/** The visits of one job: when each host it has left may be visited again, as far as that job is concerned. */
+export type Tour = Map<string, Date>
+
+export type Visit = {
+  /** How long the host wants to be left alone afterwards, in milliseconds, if longer than others. */
+  delayMs?: number
+  /** Of which this visit is one. Where nobody else has come to a host meanwhile, its pause is waited for. */
+  tour?: Tour
 }
 
 /**
  * Whose turn it is to ask a host: one request at a time over all workers, and a pause after each. What a host wants of
- * robots is kept beside it.
+ * robots is kept beside it. Hosts are spelt as `hostOf` does.
  */
 export type Hosts = {
   /**
-   * Runs `ask` when the host is free, and keeps others from it meanwhile. `delayMs`: how long the host wants to be left
-   * alone afterwards, if longer than others. Throws Postponed where it does not come free soon, and what `ask` throws.
+   * Runs `ask` if the host is free, and keeps others from it meanwhile; `ask` makes one request. Throws Postponed where
+   * others are with the host, or have just been, and what `ask` throws.
    */
-  visit<T>(host: string, ask: (turn: Turn) => Promise<T>, delayMs?: number): Promise<T>
+  visit<T>(host: string, ask: () => Promise<T>, visit?: Visit): Promise<T>
   /** The rules of a host; null where they are not known, or have been for too long. */
   rulesOf(host: string): Promise<string | null>
   /** Keeps the rules of a host that has been visited. */
   keepRules(host: string, rules: string, forMs: number): Promise<void>
 }
 
+/** The host of an address, and its port where that is not the usual one. With a final dot a name is the same host. */
+export const hostOf = (url: string): string => new URL(url).host.replace(/\.(?=:|$)/, '')
+
 /** How long a host stays with a worker that has died; longer than any one request may take. */
 const leaseMs = 30_000
 
-/** A job waits this long for a host that others ask as well, before it makes room for jobs that need not wait. */
-const maxWaitMs = 3_000
+/** The longest pause of its own that a job waits for in its seat. One that is longer others make better use of. */
+const maxOwnPauseMs = 2_000
 
-/** Turns end before their time unless a worker has died: it is worth another try sooner than that. */
-const maxPutOffMs = 5_000
-
-/** How often a job looks whether a host has come free. Turns end before their time, so it does not just wait for that. */
-const lookMs = 250
+/** Somebody is with a host, and will be done before their time is over unless their worker has died. */
+const busyMs = 2_000
 
 export type HostsOptions = {
   database: Database
@@ -67,51 +72,46 @@ export function createHosts({ database, pauseMs = 1_000 }: HostsOptions): Hosts 
     return taken?.next_at ?? null
   }
 
-  /** Keeps a host that was taken, or lets it go; `null` where the time was over and somebody else has it. */
-  async function keep(host: string, until: Date, forMs: number): Promise<Date | null> {
-    const [kept] = await database.run<{ next_at: Date }>(
-      `/* link host: keep */ update link_hosts set next_at = ${later('$3::int')}
+  /** Lets a host that was taken go after a pause; null where the time was over and somebody else has it. */
+  async function leave(host: string, until: Date, forMs: number): Promise<Date | null> {
+    const [left] = await database.run<{ next_at: Date }>(
+      `/* link host: leave */ update link_hosts set next_at = ${later('$3::int')}
        where host = $1 and next_at = $2 returning next_at`,
       [host, until, Math.round(forMs)],
     )
-    return kept?.next_at ?? null
+    return left?.next_at ?? null
   }
 
-  async function waitFor(host: string): Promise<Date> {
-    const start = performance.now()
+  async function begin(host: string, tour?: Tour): Promise<Date> {
     for (;;) {
       const until = await take(host)
       if (until !== null) return until
-      const [row] = await database.run<{ wait_ms: number }>(
-        `select extract(epoch from next_at - now())::float8 * 1000 as wait_ms from link_hosts where host = $1`,
+      const [row] = await database.run<{ next_at: Date; wait_ms: number }>(
+        `select next_at, extract(epoch from next_at - now())::float8 * 1000 as wait_ms from link_hosts where host = $1`,
         [host],
       )
       if (row === undefined) {
         await database.run('insert into link_hosts (host, next_at) values ($1, now()) on conflict do nothing', [host])
         continue
       }
-      const left = maxWaitMs - (performance.now() - start)
-      if (left <= 0) throw new Postponed(Math.max(pauseMs, Math.min(row.wait_ms, maxPutOffMs)))
-      await sleep(Math.min(left, lookMs, Math.max(1, row.wait_ms)))
+      const isOwnPause = tour?.get(host)?.getTime() === row.next_at.getTime()
+      if (!isOwnPause || row.wait_ms > maxOwnPauseMs) {
+        // No pause is that long: it is a lease.
+        throw new Postponed(Math.ceil(row.wait_ms > maxDelayMs ? busyMs : Math.max(pauseMs, row.wait_ms)))
+      }
+      await sleep(Math.max(1, row.wait_ms))
     }
   }
 
   return {
-    async visit(host, ask, delayMs = 0) {
-      let until = await waitFor(host)
-      const turn: Turn = {
-        async pause() {
-          await sleep(pauseMs)
-          const kept = await keep(host, until, leaseMs)
-          if (kept === null) throw new Postponed(pauseMs)
-          until = kept
-        },
-      }
+    async visit(host, ask, { delayMs = 0, tour } = {}) {
+      const until = await begin(host, tour)
       try {
-        return await ask(turn)
+        return await ask()
       } finally {
         // Where that fails, the lease ends by itself.
-        await keep(host, until, Math.max(pauseMs, delayMs)).catch(() => undefined)
+        const left = await leave(host, until, Math.max(pauseMs, delayMs)).catch(() => null)
+        if (left !== null) tour?.set(host, left)
       }
     },
 

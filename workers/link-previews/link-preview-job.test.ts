@@ -95,6 +95,9 @@ async function open(id: string, worker = 0) {
   throw new Error('Put off too often')
 }
 
+/** Nobody is with any host, nor has just been. */
+const freeHosts = () => databases[0]!.run('update link_hosts set next_at = now()', [])
+
 const send = async (content: string) => (await say(alice, channelId, content)).id
 
 test('the first links of a message get previews, in their order', async () => {
@@ -157,7 +160,7 @@ describe('what cannot be had', () => {
 
   test('because files are away is tried again', async () => {
     web.serve('/away', page('Away', '<meta property="og:image" content="/picture.jpg">'))
-    const id = await send(`${web.url('/away')} ${web.url('/plain')}`)
+    const id = await send(`${web.url('/away')} ${web.url('/plain', web.hosts[1])}`)
     filesAreAway = true
     await expect(open(id)).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     // What could be had is there meanwhile.
@@ -167,7 +170,43 @@ describe('what cannot be had', () => {
     expect((await read(id)).linkPreviews).toMatchObject([{ title: 'Away', imageWidth: 600 }, { title: 'Plain & simple' }])
   })
 
+  test('because the host of its picture is busy comes later, to all who mention it', async () => {
+    web.serve('/half', page('Half', `<meta property="og:image" content="${web.url('/picture.jpg', web.hosts[1])}">`))
+    const ids = [await send(web.url('/half')), await send(web.url('/half'))]
+    const host = web.hosts[1]
+    await freeHosts()
+    await databases[0]!.run(
+      `insert into link_hosts (host, next_at) values ($1, now() + interval '5 seconds')
+       on conflict (host) do update set next_at = excluded.next_at`,
+      [host],
+    )
+    await jobs[0]!(keyOf(ids[0]!))
+    await jobs[1]!(keyOf(ids[1]!))
+    for (const id of ids) expect((await read(id)).linkPreviews).toMatchObject([{ title: 'Half', imageUrl: null }])
+    expect(putOffs).toHaveLength(2)
+    expect(putOffs[0]!.ms).toBeGreaterThan(3_000)
+    await freeHosts()
+    for (const id of ids) await open(id)
+    for (const id of ids) expect((await read(id)).linkPreviews).toMatchObject([{ title: 'Half', imageWidth: 600 }])
+    expect(web.count('/half')).toBe(1)
+    expect(web.count('/picture.jpg')).toBe(1)
+  })
+
+  test('because its host is busy does not keep a worker waiting', async () => {
+    const id = await send(web.url('/plain?busy'))
+    await databases[0]!.run(`update link_hosts set next_at = now() + interval '9 seconds' where host = $1`, [web.hosts[0]])
+    const began = performance.now()
+    await jobs[0]!(keyOf(id))
+    expect(performance.now() - began).toBeLessThan(2_000)
+    // Not much before it is free.
+    expect(putOffs[0]!.ms).toBeGreaterThan(6_000)
+    await freeHosts()
+    await open(id)
+    expect((await read(id)).linkPreviews).toMatchObject([{ title: 'Plain & simple' }])
+  })
+
   test('because the worker is told to stop is left to the next', async () => {
+    await freeHosts()
     web.serve('/stopped', (_, response) => response.writeHead(200, { 'content-type': 'text/html' }).write('<head>'))
     const id = await send(web.url('/stopped'))
     const stop = new AbortController()

@@ -4,15 +4,16 @@ import { findLinks, pageOf } from '../../server/lib/links.ts'
 import type { Outbound } from '../../server/lib/outbound.ts'
 import type { MessageStore } from '../../server/message-store/message-store.ts'
 import { snowflakeTime } from '../../server/message-store/snowflake.ts'
-import { createFetchPreview, type FetchPreviewOptions, type MakePicture } from './fetch-preview.ts'
+import type { MakePicture, WriteFile } from './fetch-picture.ts'
+import { createFetchPreview, type Fetched, saysSomething } from './fetch-preview.ts'
 import { createHosts, Postponed } from './hosts.ts'
-import { createLinkCache, type Found } from './link-cache.ts'
+import { createLinkCache, type Found, type Outcome } from './link-cache.ts'
 
 export type LinkPreviewJobOptions = {
   database: Database
   store: Pick<MessageStore, 'message'>
   linkPreviews: Pick<LinkPreviewsService, 'put'>
-  writeFile: FetchPreviewOptions['writeFile']
+  writeFile: WriteFile
   outbound: Pick<Outbound, 'fetch'>
   makePicture: MakePicture
   /** Has the job done again in so many milliseconds: a host is busy, or wants to be left alone. */
@@ -23,11 +24,25 @@ export type LinkPreviewJobOptions = {
 
 export type LinkPreviewJobData = { channelId: string; messageId: string }
 
+/** What is known of an address by now; and how many milliseconds later to ask for more, if there is more. */
+type Looked = { found: Found | null; waitMs: number | null }
+
+const nothing: Looked = { found: null, waitMs: null }
+
+/** What is shown of an address. */
+const shown = new Set<Outcome>(['FOUND', 'PICTURE_LATER'])
+
 /** Opening the links of a message must end before the queue gives the job to somebody else. Milliseconds. */
 const timeoutMs = 50_000
 
 /** How soon to look again at what somebody else is looking up just now. */
 const busyMs = 2_000
+
+/**
+ * Where many wait for one host, they come back at random within a quarter of their age, up to this: often enough that
+ * the host is never long without one, and seldom enough to leave the workers to others. Milliseconds.
+ */
+const maxSpreadMs = 30_000
 
 /** A preview that comes later than this is of no use any more, and a host that busy not to be asked. */
 const tooLateMs = 3_600_000
@@ -42,21 +57,28 @@ export function createLinkPreviewJob(options: LinkPreviewJobOptions) {
   const cache = createLinkCache(database)
   const fetchPreview = createFetchPreview({ ...options, hosts: createHosts({ database, pauseMs }) })
 
-  /** What stands at an address; or how many milliseconds later to ask again. */
-  async function look(page: string, signal: AbortSignal): Promise<Found | number> {
-    const known = await cache.ask(page)
-    if (known === 'busy') return busyMs
-    if (known !== 'yours') return known
+  /** Does what an address was taken for, and keeps what came of it. */
+  async function keepWhat(page: string, fetch: () => Promise<Fetched>): Promise<Looked> {
     try {
-      const { found, forMs } = await fetchPreview(page, signal)
+      const { found, forMs, waitMs = null } = await fetch()
       await cache.keep(page, found, forMs)
-      return found
+      return { found, waitMs }
     } catch (error) {
       // Where that fails too, the claim ends by itself.
       await cache.release(page).catch(() => undefined)
-      if (error instanceof Postponed) return error.waitMs
+      if (error instanceof Postponed) return { found: null, waitMs: error.waitMs }
       throw error
     }
+  }
+
+  async function look(page: string, signal: AbortSignal): Promise<Looked> {
+    const known = await cache.ask(page)
+    if (known === 'busy') return { found: null, waitMs: busyMs }
+    if (known === 'yours') return keepWhat(page, () => fetchPreview.page(page, signal))
+    if (known.outcome !== 'PICTURE_LATER') return { found: known, waitMs: null }
+    const forMs = await cache.takePicture(page)
+    if (forMs === null) return { found: known, waitMs: busyMs }
+    return keepWhat(page, () => fetchPreview.picture(known, forMs, signal))
   }
 
   return async function openLinks(data: LinkPreviewJobData, context: { signal?: AbortSignal } = {}): Promise<void> {
@@ -67,17 +89,18 @@ export function createLinkPreviewJob(options: LinkPreviewJobOptions) {
     if (links.length === 0) return
     const signal = AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(context.signal ? [context.signal] : [])])
     const results = await Promise.allSettled(links.map((link) => look(pageOf(link), signal)))
-    const known = results.map((result) => (result.status === 'fulfilled' ? result.value : null))
-    const previews = known.flatMap((found, place): LinkPreview[] => {
-      if (found === null || typeof found === 'number' || found.outcome !== 'FOUND') return []
-      const { outcome: _, ...shown } = found
-      return [{ url: links[place]!, ...shown }]
+    const looked = results.map((result) => (result.status === 'fulfilled' ? result.value : nothing))
+    const previews = looked.flatMap(({ found }, place): LinkPreview[] => {
+      if (found === null || !shown.has(found.outcome) || !saysSomething(found)) return []
+      const { outcome, ...preview } = found
+      return [{ url: links[place]!, ...preview, ...(outcome === 'PICTURE_LATER' ? { imageKey: null } : {}) }]
     })
     await linkPreviews.put(data, content, previews)
     const failed = results.find((result) => result.status === 'rejected')
     if (failed !== undefined) throw failed.reason
-    const waits = known.filter((each) => typeof each === 'number')
-    const age = Date.now() - snowflakeTime(message.id).getTime()
-    if (waits.length > 0 && age < tooLateMs) await putOff(data, Math.max(...waits))
+    const waits = looked.flatMap(({ waitMs }) => waitMs ?? [])
+    const age = Math.max(0, Date.now() - snowflakeTime(message.id).getTime())
+    if (waits.length === 0 || age > tooLateMs) return
+    await putOff(data, Math.ceil(Math.max(...waits) + Math.random() * Math.min(age / 4, maxSpreadMs)))
   }
 }

@@ -1,5 +1,5 @@
 import sharp from 'sharp'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest'
 import { DeleteMessageDocument, EditMessageDocument, MessageLinkPreviewsDocument } from '../../client-sdk/index.ts'
 import { newChannel, say } from '../../schema/testing/operations.ts'
 import { type Person, startTestApp, type TestApp } from '../../server/testing/test-app.ts'
@@ -49,3 +49,22 @@ test('what is edited is opened anew, and what is deleted shows nothing', async (
   await alice.client.request(DeleteMessageDocument, { messageId: id })
   expect(await previews(id)).toEqual([])
 })
+
+test('a host that everybody wants keeps nobody from another', async () => {
+  const popular = await startWebServer()
+  onTestFinished(() => popular.close())
+  const app = await startTestApp({ OUTBOUND_ALLOW: [...web.hosts, ...popular.hosts].join(',') })
+  onTestFinished(() => app.stop())
+  await app.startWorkers()
+  const bob = await app.signUp('bob')
+  const room = await newChannel(bob)
+  // At one a second these take half a minute.
+  for (let nth = 0; nth < 30; nth++) await say(bob, room, popular.url(`/plain?${nth}`))
+  const { id } = await say(bob, room, web.url('/plain?other'))
+  const title = async () => {
+    const { node } = await bob.client.request(MessageLinkPreviewsDocument, { id })
+    return node?.__typename === 'Message' ? node.linkPreviews[0]?.title : null
+  }
+  await expect.poll(title, { timeout: 15_000 }).toBe('Plain & simple')
+  expect(popular.count('/plain')).toBeLessThan(25)
+}, 60_000)

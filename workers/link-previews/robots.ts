@@ -6,14 +6,23 @@ const parse = robotsParser as unknown as typeof robotsParser.default
 /** The name by which robots.txt may speak of us. */
 export const productToken = 'MaruBot'
 
+const us = productToken.toLowerCase()
+const everybody = '*'
+
 /** Bytes of robots.txt that are read: RFC 9309, section 2.5, wants no less. */
 export const maxRobotsBytes = 500 * 1024
 
+/** Characters of rules that are kept of it, of which a host may have as many as it has names. */
+const maxRules = 8_000
+
 /**
- * Characters of rules that are kept of it. Each is matched with each address that is asked for: the worst rules that fit
- * take some milliseconds, while those of half a megabyte would hold everybody up for seconds.
+ * Characters of rules with stars that are kept of it, as they are spelt in addresses. Matching such a rule takes up to as
+ * many steps as it has characters, times those of the address: this many take some twenty milliseconds at the worst.
  */
-const maxRules = 64_000
+const maxStarred = 3_000
+
+/** Stars in one rule: those that people write have two or three. */
+const maxStars = 10
 
 /** What a rule may be long; it could match no address that is opened. */
 const maxRule = 2_048
@@ -22,7 +31,7 @@ const maxRule = 2_048
 export const forbidAll = 'User-agent: *\nDisallow: /'
 
 /** The longest pause that a host may ask for, in milliseconds; whoever wants more gets this. */
-const maxDelayMs = 10_000
+export const maxDelayMs = 10_000
 
 /** What a host wants of robots. */
 export type Robots = {
@@ -31,15 +40,60 @@ export type Robots = {
   delayMs: number
 }
 
-/** What is worth keeping of a robots.txt: the lines that somebody may have to obey, as far as they are to be kept. */
+/** One line of a robots.txt: what it is about, in small letters, and what it says. */
+type Line = [name: string, value: string]
+
+/**
+ * What is worth keeping of a robots.txt: the rules for us, or else those for everybody, as far as they are to be kept.
+ * RFC 9309, section 2.2.1: groups for the same robot are one, and a group may be for several.
+ */
 export function keepRules(text: string): string {
   const lines = text
     .replace(/^\ufeff/, '')
+    .replaceAll('\0', '')
     .split(/\r\n|\r|\n/)
-    .map((line) => line.replace(/#.*$/, '').trim())
-    .filter((line) => line.length <= maxRule && /^(user-agent|allow|disallow|crawl-delay)\s*:/i.test(line))
-  let length = 0
-  return lines.filter((line) => (length += line.length + 1) <= maxRules).join('\n').replaceAll('\0', '')
+    .flatMap((line): Line[] => {
+      const [, name, value] = /^\s*(user-agent|allow|disallow|crawl-delay)\s*:([^#]*)/i.exec(line.slice(0, maxRule)) ?? []
+      return name === undefined || line.length > maxRule ? [] : [[name.toLowerCase(), value!.trim()]]
+    })
+  const groups = new Map<string, Line[]>()
+  let agents = new Set<string>()
+  let hasRules = false
+  for (const [name, value] of lines) {
+    if (name !== 'user-agent') {
+      hasRules = true
+      for (const agent of agents) groups.get(agent)!.push([name, value])
+      continue
+    }
+    if (hasRules) agents = new Set()
+    hasRules = false
+    const agent = value.replace(/\/.*$/, '').trim().toLowerCase()
+    if (agent !== everybody && agent !== us) continue
+    agents.add(agent)
+    if (!groups.has(agent)) groups.set(agent, [])
+  }
+  const agent = groups.has(us) ? us : everybody
+  const rules = groups.get(agent)
+  if (rules === undefined) return ''
+  let [length, starred] = [0, 0]
+  const kept = rules
+    .filter(([, value]) => {
+      const stars = value.split('*').length - 1
+      if (stars > maxStars) return false
+      return stars === 0 || (starred += spelt(value).length) <= maxStarred
+    })
+    .map(([name, value]) => `${name}: ${value}`)
+    .filter((line) => (length += line.length + 1) <= maxRules)
+  return [`user-agent: ${agent}`, ...kept].join('\n')
+}
+
+/** As an address spells it. */
+function spelt(rule: string): string {
+  try {
+    return encodeURI(rule)
+  } catch {
+    return rule
+  }
 }
 
 /** Reads the rules of the host that `url` is on. */

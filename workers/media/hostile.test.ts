@@ -166,6 +166,51 @@ test('what is wrong with the machine is thrown, not blamed on the file', async (
   await expect(media.process(gone)).rejects.toMatchObject({ code: 'ENOENT' })
 })
 
+test('what nobody waits for any more is given up, whether it was begun or not', async () => {
+  const processor = start({ processes: 1 })
+  const file = waitingFile(processor.folder)
+  const [begun, waiting] = [new AbortController(), new AbortController()]
+  const outDir = processor.makeOutDir()
+  const upload = { contentType: 'image/jpeg', outDir }
+  const first = processor.process({ ...upload, path: file.path, signal: begun.signal }).catch(String)
+  await file.isOpened()
+  const pid = processesOf(process.pid).find((one) => isChildIn(one, processor.tempDir))
+  const second = processor.process({ ...upload, path: file.path, signal: waiting.signal }).catch(String)
+  waiting.abort(new Error('too late'))
+  expect(await second).toBe('Error: too late')
+  expect(isRunning(pid!)).toBe(true)
+  begun.abort(new Error('too long'))
+  expect(await first).toBe('Error: too long')
+  expect(isRunning(pid!)).toBe(false)
+  file.replace(await picture())
+  ready(await processor.process({ ...upload, path: file.path }))
+})
+
+test('pictures of links wait behind files, few of them, and not for long', async () => {
+  const processor = start({ processes: 1, pictureMs: 3_000 })
+  const file = waitingFile(processor.folder)
+  const size = { width: 10, height: 10 }
+  const input = await picture()
+  const film = processor.read(file, 'image/jpeg')
+  await file.isOpened()
+  const done: string[] = []
+  const pictures = Array.from({ length: 8 }, () =>
+    processor.makePicture(input, size).finally(() => done.push('picture')),
+  )
+  expect(await processor.makePicture(input, size)).toBeNull()
+  const another = processor.read(input, 'image/jpeg').finally(() => done.push('file'))
+  expect(await Promise.all(pictures)).toEqual(Array(8).fill(null))
+  expect(done).toEqual(Array(8).fill('picture'))
+  const next = processor.makePicture(input, size).finally(() => done.push('the last'))
+  const pid = processesOf(process.pid).find((one) => isChildIn(one, processor.tempDir))
+  file.replace(input)
+  process.kill(pid!, 'SIGKILL')
+  ready(await film)
+  ready(await another)
+  expect((await next)!.width).toBe(10)
+  expect(done.slice(8)).toEqual(['file', 'the last'])
+})
+
 test('closing ends what is under way', async () => {
   const processor = start({ processes: 1 })
   const file = waitingFile(processor.folder)

@@ -11,8 +11,8 @@ export type Death = 'TIMED_OUT' | 'TOO_LARGE' | 'CRASHED'
 
 export type MediaChild = {
   pid: number
-  /** Gives it work, one at a time. Rejects where the child could not even begin. */
-  ask(work: Work, timeoutMs: number): Promise<Answer | { kind: 'died'; of: Death }>
+  /** Gives it work, one at a time; it is killed when `signal` fires. Rejects where the child could not even begin. */
+  ask(work: Work, timeoutMs: number, signal?: AbortSignal): Promise<Answer | { kind: 'died'; of: Death }>
   /** Whether it may have more work: false once it is dead, has done its share, or has grown. */
   isFit(): boolean
   /** Kills it, with all that it has started, and removes what it kept on disk. */
@@ -84,7 +84,7 @@ export async function startMediaChild(options: { folders: TempFolders; maxMemory
   child.unref()
   child.channel?.unref()
 
-  function ask(work: Work, timeoutMs: number): ReturnType<MediaChild['ask']> {
+  function ask(work: Work, timeoutMs: number, signal?: AbortSignal): ReturnType<MediaChild['ask']> {
     return new Promise((resolve, reject) => {
       let cause: Death | null = null
       let peak = 0
@@ -92,7 +92,9 @@ export async function startMediaChild(options: { folders: TempFolders; maxMemory
         cause ??= death
         kill()
       }
-      const timer = setTimeout(() => killFor('TIMED_OUT'), timeoutMs)
+      const giveUp = () => killFor('TIMED_OUT')
+      const timer = setTimeout(giveUp, timeoutMs)
+      signal?.addEventListener('abort', giveUp, { once: true })
       const watch = setInterval(() => {
         peak = Math.max(peak, residentBytes(child.pid!))
         if (peak > options.maxMemoryBytes) killFor('TOO_LARGE')
@@ -100,6 +102,7 @@ export async function startMediaChild(options: { folders: TempFolders; maxMemory
       const settle = (finish: () => void) => {
         clearTimeout(timer)
         clearInterval(watch)
+        signal?.removeEventListener('abort', giveUp)
         child.off('message', onMessage)
         child.off('exit', onExit)
         finish()

@@ -1,4 +1,5 @@
-import { createWriteStream } from 'node:fs'
+import { createHash } from 'node:crypto'
+import { createReadStream, createWriteStream } from 'node:fs'
 import { mkdir, stat } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { pipeline } from 'node:stream/promises'
@@ -24,8 +25,11 @@ export type FinishedMedia = {
 export type MediaAttachments = {
   /** Takes the attachment in hand; null where there is nothing to do: it is gone, or done. May be called again. */
   begin(userId: string, attachmentId: string): Promise<MediaUpload | null>
-  /** False where the attachment has gone meanwhile, so that nobody will ever ask for what was made. */
-  finish(userId: string, attachmentId: string, media: FinishedMedia): Promise<boolean | void>
+  /**
+   * All keys of the attachment then: others where another run was done before, none where it has gone meanwhile, so that
+   * nobody will ever ask for what was made. What was uploaded is removed by it where something takes its place.
+   */
+  finish(userId: string, attachmentId: string, media: FinishedMedia): Promise<readonly string[]>
   /** Does nothing to one that is finished. */
   fail(userId: string, attachmentId: string, reason: MediaFailure): Promise<unknown>
 }
@@ -34,12 +38,17 @@ export type MediaUpload = { key: string; contentType: string; byteSize: number; 
 
 type Ready = Extract<MediaResult, { kind: 'ready' }>
 
-export type MediaJob = (data: { userId: string; attachmentId: string }) => Promise<void>
+export type MediaJob = (
+  data: { userId: string; attachmentId: string },
+  /** Its `signal` ends the work: another run may begin then. */
+  context?: { signal: AbortSignal },
+) => Promise<void>
 
 /**
- * The job that makes of an upload what is shown of it. It may run any number of times, also side by side: what it
- * uploads has the same name each time, and the attachment says whether there is anything left to do. Rejects where the
- * job should be tried again; what is wrong with the file is told to the attachment.
+ * The job that makes of an upload what is shown of it. It may run any number of times, also side by side, and on workers
+ * that do not make the same of it: what it uploads is called after what it holds, and the attachment says whether there
+ * is anything left to do. Rejects where the job should be tried again; what is wrong with the file is told to the
+ * attachment.
  */
 export function createMediaJob(options: {
   attachments: MediaAttachments
@@ -58,7 +67,7 @@ export function createMediaJob(options: {
     log.info('There is no heif-convert: pictures in HEIC are refused.')
   }
 
-  return async ({ userId, attachmentId }) => {
+  return async ({ userId, attachmentId }, { signal } = { signal: new AbortController().signal }) => {
     const upload = await attachments.begin(userId, attachmentId)
     if (upload === null) return
     await folders.use(async (folder) => {
@@ -66,32 +75,36 @@ export function createMediaJob(options: {
       await pipeline(await files.read(upload.key), createWriteStream(path))
       const outDir = join(folder, 'made')
       await mkdir(outDir)
-      const result = await processor.process({ path, contentType: upload.contentType, outDir })
+      const result = await processor.process({ path, contentType: upload.contentType, outDir, signal })
       if (result.kind === 'failed') {
         log.info({ attachmentId, reason: result.reason, detail: result.detail }, 'an upload cannot be shown')
         await attachments.fail(userId, attachmentId, result.reason)
         return
       }
       const media = await store(upload.key, path, result)
-      if ((await attachments.finish(userId, attachmentId, media)) === false) {
-        await files.remove([upload.key, media.key, ...media.thumbnails.map(({ key }) => key)])
-        return
-      }
-      // A job does it, too, should this process die here.
-      if (media.key !== upload.key) await files.remove([upload.key])
+      const kept = new Set(await attachments.finish(userId, attachmentId, media))
+      const made = [media.key, ...media.thumbnails.map(({ key }) => key)]
+      // What was uploaded may be what another run has found to be without metadata, and is shown.
+      await files.remove(made.filter((key) => key !== upload.key && !kept.has(key)))
     })
+  }
+
+  /** Stores a file beside the upload. Its name tells of its bytes, so that nothing is ever put in the place of another. */
+  async function put(upload: string, path: string, contentType: string): Promise<string> {
+    const hash = createHash('sha256')
+    for await (const piece of createReadStream(path)) hash.update(piece as Buffer)
+    const key = `${upload}.${hash.digest('base64url').slice(0, 16)}.${basename(path)}`
+    await files.write(key, { path }, contentType)
+    return key
   }
 
   async function store(key: string, upload: string, result: Ready): Promise<FinishedMedia> {
     const { kind: _kind, original, thumbnails: made, ...facts } = result
     const thumbnails: FinishedMedia['thumbnails'] = []
     for (const { path, ...thumbnail } of made) {
-      const stored = { key: `${key}.${basename(path)}`, ...thumbnail }
-      await files.write(stored.key, { path }, stored.contentType)
-      thumbnails.push(stored)
+      thumbnails.push({ key: await put(key, path, thumbnail.contentType), ...thumbnail })
     }
-    const shown = original === null ? key : `${key}.original`
-    if (original !== null) await files.write(shown, { path: original.path }, original.contentType)
+    const shown = original === null ? key : await put(key, original.path, original.contentType)
     const { size } = await stat(original?.path ?? upload)
     return { ...facts, key: shown, byteSize: size, thumbnails }
   }

@@ -40,12 +40,13 @@ export type SmallPicture = { data: Buffer; width: number; height: number; conten
 export type MediaProcessor = {
   /**
    * Reads the file at `path`, writes what it makes into `outDir`. Never throws for what the file holds; throws for what
-   * is wrong with the machine (disk full, child cannot start): the job is tried again.
+   * is wrong with the machine (disk full, child cannot start): the job is tried again. Nothing goes on once `signal`
+   * fires; it rejects with its reason.
    */
-  process(input: { path: string; contentType: string; outDir: string }): Promise<MediaResult>
+  process(input: { path: string; contentType: string; outDir: string; signal?: AbortSignal }): Promise<MediaResult>
   /**
    * A small picture of somebody else's (link previews): fits into width × height, upright, metadata stripped; null
-   * where it cannot be read. Throws as `process` does.
+   * where it cannot be read, or there is no time for it, as people's own files go first. Throws as `process` does.
    */
   makePicture(input: Uint8Array, size: { width: number; height: number }): Promise<SmallPicture | null>
   /** The programs that help where they are installed; null where they are not. */
@@ -61,6 +62,8 @@ export type MediaProcessorOptions = {
   maxPixels?: number
   /** How long a file may take, in milliseconds; two minutes unless said otherwise. */
   timeoutMs?: number
+  /** How long a picture of a link may take, waiting included, in milliseconds; ten seconds unless said otherwise. */
+  pictureMs?: number
   /** What a child and the programs it runs may hold in memory together; 1 GiB unless said otherwise. */
   maxMemoryBytes?: number
   /** How many files are worked on side by side; one unless there are four cores or more, then two. */
@@ -82,6 +85,11 @@ const attempts = 2
 /** Idle children hold some 80 MB each, which a small machine has other uses for. */
 const idleMs = 5 * 60_000
 
+/** A link goes without its picture rather than wait for it. Milliseconds. */
+const defaultPictureMs = 10_000
+/** Pictures that wait their turn, each of several megabytes. */
+const maxPicturesWaiting = 8
+
 const reasons: Record<Death, MediaFailure> = { TIMED_OUT: 'TIMED_OUT', TOO_LARGE: 'TOO_LARGE', CRASHED: 'BROKEN' }
 
 /**
@@ -98,7 +106,7 @@ export function createMediaProcessor(options: MediaProcessorOptions): MediaProce
   const maxPixels = options.maxPixels ?? defaultMaxPixels
   let free = options.processes ?? (availableParallelism() >= 4 ? 2 : 1)
   const folders = createTempFolders(options.tempDir)
-  const waiting: (() => void)[] = []
+  const waiting = { files: [] as (() => void)[], pictures: [] as (() => void)[] }
   const idle: { child: MediaChild; timer: NodeJS.Timeout }[] = []
   const busy = new Set<MediaChild>()
   const underWay = new Set<Promise<unknown>>()
@@ -108,14 +116,29 @@ export function createMediaProcessor(options: MediaProcessorOptions): MediaProce
     if (isClosed) throw new Error('The media processor is closed.')
   }
 
-  async function takePlace(): Promise<void> {
+  async function takePlace(line: (() => void)[], signal: AbortSignal | undefined): Promise<void> {
     refuseIfClosed()
-    if (free > 0) free--
-    else await new Promise<void>((resolve) => waiting.push(resolve))
+    signal?.throwIfAborted()
+    if (free > 0) {
+      free--
+      return
+    }
+    await new Promise<void>((resolve, reject) => {
+      const start = () => {
+        signal?.removeEventListener('abort', leave)
+        resolve()
+      }
+      const leave = () => {
+        line.splice(line.indexOf(start), 1)
+        reject(signal!.reason as Error)
+      }
+      line.push(start)
+      signal?.addEventListener('abort', leave, { once: true })
+    })
   }
 
   function leavePlace() {
-    const next = waiting.shift()
+    const next = waiting.files.shift() ?? waiting.pictures.shift()
     if (next === undefined) free++
     else next()
   }
@@ -141,8 +164,8 @@ export function createMediaProcessor(options: MediaProcessorOptions): MediaProce
   }
 
   /** Has one child after another try, and tells what the last one died of where none came through. */
-  function ask(work: Work): Promise<Answer | { kind: 'died'; of: Death }> {
-    const asked = askInTurn(work)
+  function ask(work: Work, signal?: AbortSignal): Promise<Answer | { kind: 'died'; of: Death }> {
+    const asked = askInTurn(work, signal)
     const settled = asked.then(
       () => {},
       () => {},
@@ -152,19 +175,21 @@ export function createMediaProcessor(options: MediaProcessorOptions): MediaProce
     return asked
   }
 
-  async function askInTurn(work: Work): Promise<Answer | { kind: 'died'; of: Death }> {
-    await takePlace()
+  async function askInTurn(work: Work, signal?: AbortSignal): Promise<Answer | { kind: 'died'; of: Death }> {
+    await takePlace(work.kind === 'file' ? waiting.files : waiting.pictures, signal)
     try {
       let last: Death = 'CRASHED'
       for (let attempt = 0; attempt < attempts; attempt++) {
         refuseIfClosed()
+        signal?.throwIfAborted()
         const child = await takeChild()
         busy.add(child)
         // It may have been closed while the child was starting.
         if (isClosed) await giveBack(child)
         refuseIfClosed()
-        const outcome = await child.ask(work, timeoutMs).finally(() => giveBack(child))
+        const outcome = await child.ask(work, timeoutMs, signal).finally(() => giveBack(child))
         refuseIfClosed()
+        signal?.throwIfAborted()
         if (outcome.kind !== 'died') return outcome
         last = outcome.of
       }
@@ -176,21 +201,26 @@ export function createMediaProcessor(options: MediaProcessorOptions): MediaProce
 
   return {
     programs,
-    async process({ path, contentType, outDir }) {
-      const answer = await ask({ kind: 'file', path, contentType, outDir, maxPixels, ...programs })
+    async process({ path, contentType, outDir, signal }) {
+      const answer = await ask({ kind: 'file', path, contentType, outDir, maxPixels, ...programs }, signal)
       if (answer.kind === 'died') return { kind: 'failed', reason: reasons[answer.of], detail: `child ${answer.of}` }
       if (answer.kind === 'file') return answer.result
       throw faultOf(answer)
     },
     async makePicture(input, size) {
-      const answer = await ask({ kind: 'picture', bytes: input, ...size, maxPixels })
-      if (answer.kind === 'died') return null
+      if (waiting.pictures.length >= maxPicturesWaiting) return null
+      const tooLong = AbortSignal.timeout(options.pictureMs ?? defaultPictureMs)
+      const answer = await ask({ kind: 'picture', bytes: input, ...size, maxPixels }, tooLong).catch((error: unknown) => {
+        if (error === tooLong.reason) return null
+        throw error
+      })
+      if (answer === null || answer.kind === 'died') return null
       if (answer.kind !== 'picture') throw faultOf(answer)
       return answer.picture === null ? null : { ...answer.picture, data: Buffer.from(answer.picture.data) }
     },
     async close() {
       isClosed = true
-      for (const resolve of waiting.splice(0)) resolve()
+      for (const start of [...waiting.files.splice(0), ...waiting.pictures.splice(0)]) start()
       const children = [...idle.splice(0).map((place) => (clearTimeout(place.timer), place.child)), ...busy]
       await Promise.all(children.map((child) => child.end()))
       await Promise.all(underWay)

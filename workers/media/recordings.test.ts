@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parseFile } from 'music-metadata'
 import sharp from 'sharp'
@@ -168,6 +168,24 @@ test('a HEIC becomes a JPEG, turned as its boxes say and not once more', async (
   expect([width, height]).toEqual([result.width, result.height])
   if (result.width === 300) expect(await look(shown)).toEqual(upright)
   else expect(await look(shown)).toEqual(await look(await sharp(readFileSync(upload)).toBuffer()))
+})
+
+test('of a HEIC of many pictures the one that is shown is read, and no other', async () => {
+  const names = ['#f00', '#00f', '#fff'].map((background, nth) => ({ background, path: file(`burst-${nth}.png`) }))
+  for (const { background, path } of names) {
+    await sharp({ create: { width: 64, height: 48, channels: 3, background } }).png().toFile(path)
+  }
+  const pictures = Array.from({ length: 20 }, (_, nth) => names[nth % 3]!.path)
+  execFileSync(findOrInstall('heif-enc'), [...pictures, '-o', file('burst.heic')], { stdio: 'ignore' })
+  const burst = readFileSync(file('burst.heic'))
+  // The second one, by the number that stands behind version and flags; each has one tile besides.
+  const primary = burst.indexOf('pitm') + 8
+  burst.writeUInt16BE(burst.readUInt16BE(primary) + 2, primary)
+  const outDir = media.makeOutDir()
+  const result = ready(await media.process({ path: media.save(burst), contentType: 'image/heic', outDir }))
+  expect(await look(result.original!.path)).toEqual({ top: 'blue', left: 'blue', rest: 'blue' })
+  const made = [result.original!.path, ...result.thumbnails.map(({ path }) => path)]
+  expect(readdirSync(outDir).length).toBe(made.length)
 })
 
 test('a HEIC that says twice which way is up, as an iPhone’s does, is turned once', async () => {

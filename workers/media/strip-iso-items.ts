@@ -63,6 +63,25 @@ export function readItems(meta: Buffer, offset: number): Items {
   return { blanks, kept, data }
 }
 
+/**
+ * Where the last byte of the flags stands, in the box `meta`, of each item but the one that is shown; and what it is when
+ * the item is hidden (ISO/IEC 23008-12, 6.4.2).
+ */
+export function placesOfOthers(meta: Buffer): { place: number; flags: number }[] {
+  const boxes = [...boxesIn(meta, boxAt(meta, 0, meta.length).data + 4)]
+  const contentOf = (name: string) => {
+    const box = boxes.find(({ type }) => type === name)
+    if (box === undefined) throw new Error(`a picture without ${name}`)
+    return { start: box.data, content: meta.subarray(box.data, box.end) }
+  }
+  const primary = primaryOf(contentOf('pitm').content)
+  const { start, content } = contentOf('iinf')
+  return [...boxesIn(content, content[0] === 0 ? 6 : 8)].flatMap(({ data }) => {
+    const id = content.readUInt8(data) > 2 ? content.readUInt32BE(data + 4) : content.readUInt16BE(data + 4)
+    return id === primary ? [] : [{ place: start + data + 3, flags: content.readUInt8(data + 3) | 1 }]
+  })
+}
+
 /** Properties are numbered, so that none can go; room among them is emptied. */
 function roomsIn(iprp: Buffer, place: (part: Buffer) => number): Blank[] {
   const blanks: Blank[] = []

@@ -1,0 +1,1 @@
+CREATE INDEX "attachments_processing" ON "attachments" USING btree ("created_at") WHERE "attachments"."status" = 'PROCESSING';
