@@ -65,6 +65,7 @@ export const attachmentType = builder.objectRef<AttachmentRow>('Attachment').imp
       resolve: async (attachment, _, { services }) => (await services.attachments.address(attachment))?.url,
     }),
     urlExpiresAt: t.field({
+      description: 'An hour from now at the least, and so long thumbnails’ addresses are good, too. Then ask again.',
       type: 'DateTime',
       nullable: true,
       resolve: async (attachment, _, { services }) => (await services.attachments.address(attachment))?.expiresAt,

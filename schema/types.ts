@@ -20,7 +20,7 @@ export const presenceStatus = builder.enumType('PresenceStatus', {
   values: {
     ONLINE: { description: 'Connected with a device. Setting it follows the connections again.' },
     AWAY: {},
-    DO_NOT_DISTURB: {},
+    DO_NOT_DISTURB: { description: 'Connected, and not to be disturbed: nothing is pushed until it is set otherwise, connected or not.' },
     OFFLINE: { description: 'Not connected, hidden, or none of the viewer’s business.' },
   } as const,
 })

@@ -2,6 +2,7 @@ import {
   exactWebAddress,
   flag,
   folder,
+  hostList,
   listenAddress,
   oneOf,
   originList,
@@ -102,8 +103,8 @@ export const settings = {
   OUTBOUND_ALLOW: optional(
     'public addresses on ports 80 and 443',
     'Hosts that link previews and Web Push may reach although they are private or on another port, as `host` or ' +
-      '`host:port`, with commas between them.',
-    text(),
+      '`host:port`, with commas between them; a host alone means all of its ports.',
+    hostList(),
     { example: 'wiki.internal,git.internal:8443' },
   ),
   APNS_KEY_FILE: optional('no pushes to iOS', 'The `.p8` key from Apple; `APNS_KEY_ID`, `APNS_TEAM_ID` and `APNS_TOPIC` go with it.', text(), {
@@ -145,7 +146,7 @@ export const settings = {
     example: 'https://sms.example.org/maru',
   }),
   PUSH_WEBHOOK_SECRET: optional('–', 'Signs what is posted there; at least 24 characters.', text(24), {
-    example: '"$(openssl rand -base64 32)"',
+    example: '"whsec_$(openssl rand -base64 32)"',
     secret: true,
   }),
   PUSH_PER_MINUTE: withDefault(
@@ -158,7 +159,7 @@ export const settings = {
     example: 'smtps://user:…@mail.example.org',
     secret: true,
   }),
-  MAIL_FROM: optional('–', 'Sender of these mails.', text(), { example: 'Maru <chat@example.org>' }),
+  MAIL_FROM: optional('–', 'Sender of these mails.', text(), { example: '"Maru <chat@example.org>"' }),
   MAIL_AWAY_HOURS: withDefault('12', 'Hours after which somebody counts as away for long.', wholeNumber(1, 8_760)),
   // RFC 7518 wants the key of HS256 to be no shorter than its hash, which is 32 bytes.
   JWT_SECRET: optional(

@@ -70,7 +70,7 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
     signal: stopping.signal,
   })
 
-  const push = createPush({ core, sender, metrics, perMinute: config.push.perMinute, mailTimes: mail.dueTimes })
+  const push = createPush({ core, sender, metrics, log, perMinute: config.push.perMinute, mailTimes: mail.dueTimes })
   const handlers: JobHandlers = {
     ...push.handlers,
     media: createMediaJob({ attachments: services.attachments, files, processor, tempDir, log }),
@@ -122,7 +122,7 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
       { everyMs: sweepMs, work: () => services.attachments.sweep() },
       { everyMs: sweepMs, work: () => services.scheduledMessages.sweep() },
       { everyMs: sweepMs, work: () => services.reminders.sweep() },
-      { everyMs: sweepMs, work: () => sweepLinkCache(maintenance) },
+      { everyMs: sweepMs, work: () => sweepLinkCache(maintenance, files.remove) },
     ],
   })
 

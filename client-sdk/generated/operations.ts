@@ -114,6 +114,7 @@ export type NotificationLevel =
 
 export type PresenceStatus =
   | 'AWAY'
+  /** Connected, and not to be disturbed: nothing is pushed until it is set otherwise, connected or not. */
   | 'DO_NOT_DISTURB'
   /** Not connected, hidden, or none of the viewer’s business. */
   | 'OFFLINE'

@@ -141,12 +141,16 @@ ALTER TABLE "messages" ADD COLUMN "attachment_ids" bigint[];--> statement-breakp
 ALTER TABLE "users" ADD COLUMN "avatar_attachment_id" bigint;--> statement-breakpoint
 ALTER TABLE "users" ADD COLUMN "avatar_key" text;--> statement-breakpoint
 CREATE INDEX "attachments_unclaimed" ON "attachments" USING btree ("created_at") WHERE "attachments"."claimed_at" is null;--> statement-breakpoint
+CREATE INDEX "attachments_processing" ON "attachments" USING btree ("created_at") WHERE "attachments"."status" = 'PROCESSING';--> statement-breakpoint
 CREATE UNIQUE INDEX "devices_token" ON "devices" USING btree ("user_id","token_hash");--> statement-breakpoint
 CREATE INDEX "devices_token_hash" ON "devices" USING btree ("token_hash");--> statement-breakpoint
 CREATE INDEX "push_deliveries_shown" ON "push_deliveries" USING btree ("user_id","channel_id","seq") WHERE "push_deliveries"."status" in ('PENDING', 'HELD', 'SENT', 'SUMMARISED');--> statement-breakpoint
 CREATE INDEX "push_deliveries_sent_at" ON "push_deliveries" USING btree ("user_id","device_id","sent_at") WHERE "push_deliveries"."sent_at" is not null;--> statement-breakpoint
 CREATE INDEX "push_deliveries_open" ON "push_deliveries" USING btree ("user_id","device_id","created_at") WHERE "push_deliveries"."status" in ('PENDING', 'HELD');--> statement-breakpoint
 CREATE INDEX "push_deliveries_created_at" ON "push_deliveries" USING btree ("created_at");--> statement-breakpoint
+CREATE INDEX "link_cache_expires_at" ON "link_cache" USING btree ("expires_at");--> statement-breakpoint
+CREATE INDEX "link_cache_image_key" ON "link_cache" USING btree ("image_key");--> statement-breakpoint
+CREATE INDEX "link_previews_image_key" ON "link_previews" USING btree ("image_key") WHERE "link_previews"."image_key" is not null;--> statement-breakpoint
 CREATE INDEX "reminders_due" ON "reminders" USING btree ("remind_at") WHERE "reminders"."reminded_at" is null;--> statement-breakpoint
 CREATE UNIQUE INDEX "scheduled_messages_key" ON "scheduled_messages" USING btree ("user_id","idempotency_key");--> statement-breakpoint
 CREATE INDEX "scheduled_messages_due" ON "scheduled_messages" USING btree ("send_at") WHERE "scheduled_messages"."failure" is null;--> statement-breakpoint

@@ -1,4 +1,5 @@
-import { boolean, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
+import { sql } from 'drizzle-orm'
+import { boolean, index, integer, pgTable, primaryKey, text, uuid } from 'drizzle-orm/pg-core'
 import { instant, snowflake } from '../columns.ts'
 
 /** What is shown of the links in a message. */
@@ -20,7 +21,11 @@ export const linkPreviews = pgTable(
     /** Taken away by its author; stays, so that it does not come back. */
     removed: boolean().notNull().default(false),
   },
-  (table) => [primaryKey({ columns: [table.channelId, table.messageId, table.position] })],
+  (table) => [
+    primaryKey({ columns: [table.channelId, table.messageId, table.position] }),
+    // A picture goes when no message shows it any more.
+    index('link_previews_image_key').on(table.imageKey).where(sql`${table.imageKey} is not null`),
+  ],
 )
 
 /** What was found at an address, for all who mention it. */
@@ -39,7 +44,7 @@ export const linkCache = pgTable('link_cache', {
   imageHeight: integer('image_height'),
   fetchedAt: instant('fetched_at').notNull(),
   expiresAt: instant('expires_at').notNull(),
-})
+}, (table) => [index('link_cache_expires_at').on(table.expiresAt), index('link_cache_image_key').on(table.imageKey)])
 
 /** When a host may be asked again, and what it lets robots do. */
 export const linkHosts = pgTable('link_hosts', {

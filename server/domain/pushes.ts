@@ -38,14 +38,17 @@ export const takeBackDeleted = (
 ): Promise<void> =>
   jobs.add(tx, [{ kind: 'push-withdraw', data: { channelId: message.channelId, messageIds: [message.id] } }])
 
-/** The same jobs, with those that take back messages of one channel as one: who shows them is looked for once. */
+/**
+ * The same jobs of messages that have disappeared, with those that take them off screens as one for each channel: who
+ * shows them is looked for once.
+ */
 export function joinTakeBacks(jobs: readonly NewJob[]): NewJob[] {
   const others = jobs.filter(({ kind }) => kind !== 'push-withdraw')
   const takeBacks = jobs.filter((job) => job.kind === 'push-withdraw')
   const byChannel = Map.groupBy(takeBacks, ({ data }) => data.channelId)
   const joined = Array.from(byChannel, ([channelId, some]): NewJob => ({
     kind: 'push-withdraw',
-    data: { channelId, messageIds: some.flatMap(({ data }) => data.messageIds) },
+    data: { channelId, messageIds: some.flatMap(({ data }) => data.messageIds), areExpired: true },
   }))
   return [...others, ...joined]
 }

@@ -8,8 +8,8 @@ export type JobData = {
   'push-part': { channelId: string; firstSeq: number; lastSeq: number; after: string | null; upTo: string | null }
   /** The same for those who could not be told at once. */
   'push-rest': { channelId: string; firstSeq: number; lastSeq: number; userIds: string[] }
-  /** Messages were deleted: what was pushed of them goes. */
-  'push-withdraw': { channelId: string; messageIds: string[] }
+  /** Messages were deleted, or have disappeared as they were to: what was pushed of them goes. */
+  'push-withdraw': { channelId: string; messageIds: string[]; areExpired?: boolean }
   /** A user has read a channel up to `seq` on one device: the others need not show it any more. */
   'push-read': { userId: string; channelId: string; seq: number }
   /** A user has read something: the number on the icons of their devices is to follow. */
@@ -91,7 +91,7 @@ export const jobPolicies: { [Kind in JobKind]: JobPolicy } = {
   // One at a time for each of the processes that pictures are read in.
   media: { ...patient, concurrency: 2, expireIn: 600 },
   'files-remove': { ...patient, concurrency: 1 },
-  'link-preview': { ...quick, retries: 3, expireIn: 60 },
+  'link-preview': { ...quick, concurrency: 8, retries: 3, expireIn: 60 },
   'scheduled-message': patient,
   reminder: patient,
   'email-verification': quick,

@@ -78,3 +78,10 @@ export const originList = () =>
     .refine((origins) => origins.every((origin) => /^[a-z][a-z\d+.-]*:\/\/[^/?#\s*@]+$/.test(origin)), {
       error: 'must list origins such as https://chat.example.org, without paths and without *',
     })
+
+/** Hosts with commas between them, each with or without a port. */
+export const hostList = () =>
+  text().refine(
+    (given) => given.split(',').every((each) => /^(\[[\da-f:.]+\]|[\w.-]+)(:\d{1,5})?$/i.test(each.trim())),
+    { error: 'must be hosts with commas between them, each as host or host:port, without http://' },
+  )

@@ -50,7 +50,7 @@ export async function pushesCommand(args: string[], open: () => Promise<Database
   const database = await open()
   const userId = await findUser(database, username)
   const counts = await database.run<{ status: string; reason: string | null; count: number }>(
-    `select status, case when status in ('SENT', 'SUMMARISED') then null else reason end as reason, count(*)::int as count
+    `select status, case when reason ~ '^[A-Za-z_ 0-9]{1,40}$' and reason !~ '^[0-9]+$' then reason end as reason, count(*)::int as count
      from push_deliveries where user_id = $1 and ($2::bigint is null or channel_id = $2) group by 1, 2 order by 3 desc`,
     [userId, channelId],
   )

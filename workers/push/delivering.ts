@@ -2,6 +2,7 @@ import { LRUCache } from 'lru-cache'
 import type { Database } from '../../drizzle/connection.ts'
 import { type DeviceRow, dropDevice } from '../../server/domain/devices.ts'
 import { chunksOf } from '../../server/lib/chunks.ts'
+import type { Log } from '../../server/observability/log.ts'
 import type { Metrics } from '../../server/observability/metrics.ts'
 import type { PushNotice, PushOutcome, PushSender } from '../../server/push/push-sender.ts'
 import { createSettler, type DeliveryKey, noteBadge, type Settled } from './deliveries.ts'
@@ -58,17 +59,22 @@ const maxHangs = 20
 /** Devices that are remembered to have hung. */
 const maxHanging = 10_000
 
+/** Reasons that the log tells of: providers have some dozens. */
+const maxTold = 200
+
 /** What providers say of tokens also where our own settings are for another app, project or stage. */
 const maybeOurs = new Set(['SENDER_ID_MISMATCH', 'DeviceTokenNotForTopic', 'BadDeviceToken'])
 
 export type Delivering = ReturnType<typeof createDelivering>
 
 /** Hands claimed pushes to their providers, and writes down what became of each as soon as it is known. */
-export function createDelivering(options: { database: Database; sender: PushSender; metrics: Metrics }) {
-  const { database, sender, metrics } = options
+export function createDelivering(options: { database: Database; sender: PushSender; metrics: Metrics; log: Log }) {
+  const { database, sender, metrics, log } = options
   const settler = createSettler(database)
   const lanes = new Map<DeviceRow['platform'], ReturnType<typeof createLane>>()
   const hanging = new LRUCache<string, { until: number; restMs: number; hangs: number }>({ max: maxHanging })
+  /** What the log has told of already. */
+  const told = new Set<string>()
   /** Apps, of which a provider has taken a push: so our settings are for them. */
   const working = new Set<string>()
 
@@ -87,6 +93,7 @@ export function createDelivering(options: { database: Database; sender: PushSend
     const answer = await sender.send({ platform, token, appId, sandbox }, notice)
     metrics.pushes.inc({ platform, outcome: answer.outcome })
     if (answer.outcome === 'accepted') working.add(app)
+    else tellOnce(platform, answer)
     // A setting that is wrong must not cost everybody's devices.
     if (answer.outcome === 'dead' && maybeOurs.has(answer.reason) && !working.has(app)) return { ...answer, outcome: 'refused' }
     if (answer.outcome !== 'later' || answer.reason !== 'TIMEOUT') {
@@ -97,6 +104,14 @@ export function createDelivering(options: { database: Database; sender: PushSend
     const hangs = (rest?.hangs ?? 0) + 1
     hanging.set(id, { until: performance.now() + restMs, restMs, hangs })
     return platform === 'WEB_PUSH' && hangs > maxHangs ? { outcome: 'dead', reason: 'TIMEOUT' } : answer
+  }
+
+  /** Tells the operator of what keeps pushes from arriving, once of each. What becomes of each stands in the store. */
+  function tellOnce(platform: DeviceRow['platform'], { outcome, reason }: Exclude<PushOutcome, { outcome: 'accepted' }>) {
+    const what = `${platform} ${reason}`
+    if (reason === 'NOT_POSSIBLE' || told.has(what) || told.size > maxTold) return
+    told.add(what)
+    log.warn({ platform, outcome, reason }, 'a push did not arrive; of the next for this reason only `npm run pushes` tells')
   }
 
   /** What an answer makes of the row in the log. */

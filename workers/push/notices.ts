@@ -152,7 +152,7 @@ export function createNotices(database: Database) {
      * Prepares to take a deleted message back; what it returns does so on one device. A browser must show something: it
      * says in the message's place that it is gone.
      */
-    async ofDeleted(message: MessageRow, userIds: readonly string[]) {
+    async ofDeleted(message: MessageRow, userIds: readonly string[], isExpired: boolean) {
       const [names, allWishes, place] = await Promise.all([
         namesOf([message.authorId]),
         findWishes(database, userIds),
@@ -163,7 +163,8 @@ export function createNotices(database: Database) {
         const data = { channelId: channelGlobalId(message.channelId), messageId: collapseId, seq: String(message.seq) }
         const threadId = channelGlobalId(message.channelId)
         const notice = silent('withdraw', badge, { collapseId, threadId, data: { ...data, reason: 'deleted' } })
-        if (device.platform !== 'WEB_PUSH') return notice
+        // Nobody has deleted what was to disappear; there is nothing to say in its place.
+        if (device.platform !== 'WEB_PUSH' || isExpired) return notice
         const wishes = allWishes.get(device.userId)
         const what: PushWhat =
           wishes?.pushPreviews === false

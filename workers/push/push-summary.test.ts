@@ -3,6 +3,7 @@ import { CreateChannelDocument, RegisterDeviceDocument, SendMessageDocument } fr
 import { type JobAdder, type JobHandlers, jobKinds } from '../../server/jobs/jobs.ts'
 import { createOutbound, type Outbound } from '../../server/lib/outbound.ts'
 import { parseGlobalId } from '../../server/lib/global-id.ts'
+import { createLog } from '../../server/observability/log.ts'
 import { createMetrics } from '../../server/observability/metrics.ts'
 import { createPushSender } from '../../server/push/push-sender.ts'
 import { type FcmServer, startFcmServer } from '../../server/push/testing/fcm-server.ts'
@@ -54,6 +55,7 @@ test('what is held back while a summary is being made is in the next one', async
     core: { database, jobs: slowly as typeof jobs, snowflakes },
     sender: createPushSender(options),
     metrics: createMetrics(),
+    log: createLog({ level: 'silent', format: 'json' }),
     perMinute: 1,
     mailTimes: null,
   })

@@ -81,7 +81,7 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
     )
   }
 
-  async function withdrawDeleted(message: MessageRow, userIds: readonly string[], { retries }: Context): Promise<DeliveryKey[]> {
+  async function withdrawDeleted(message: MessageRow, userIds: readonly string[], isExpired: boolean, { retries }: Context): Promise<DeliveryKey[]> {
     const rows = await findRows(
       userIds,
       message.channelId,
@@ -93,7 +93,7 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
     const sent = rows.filter(({ status }) => status === 'SENT')
     const devices = await devicesBy(sent.map((row) => row.userId))
     const badges = await findBadges(database, sent.map((row) => row.userId))
-    const say = await notices.ofDeleted(message, sent.map((row) => row.userId))
+    const say = await notices.ofDeleted(message, sent.map((row) => row.userId), isExpired)
     await note(sent.filter((row) => !devices.has(row.deviceId)), 'WITHDRAWN', 'NO_DEVICE')
     const left = await delivering.deliverAll(
       sent.flatMap((key) => {
@@ -142,7 +142,7 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
   }
 
   return {
-    async deleted({ channelId, messageIds }: JobData['push-withdraw'], context: Context): Promise<void> {
+    async deleted({ channelId, messageIds, areExpired = false }: JobData['push-withdraw'], context: Context): Promise<void> {
       const messages = await readMessages(database, messageIds.map((messageId) => ({ channelId, messageId })))
       const left: DeliveryKey[] = []
       for (let after = '0'; ; ) {
@@ -152,7 +152,7 @@ export function createWithdrawals({ database, delivering, notices }: Withdrawals
           [channelId, after],
         )
         const userIds = rows.map((row) => row.user_id)
-        for (const message of messages) left.push(...(await withdrawDeleted(message, userIds, context)))
+        for (const message of messages) left.push(...(await withdrawDeleted(message, userIds, areExpired, context)))
         if (rows.length < membersAtOnce) break
         after = userIds.at(-1)!
       }

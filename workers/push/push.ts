@@ -1,5 +1,6 @@
 import type { Core } from '../../server/core.ts'
 import type { JobHandlers } from '../../server/jobs/jobs.ts'
+import type { Log } from '../../server/observability/log.ts'
 import type { Metrics } from '../../server/observability/metrics.ts'
 import type { PushSender } from '../../server/push/push-sender.ts'
 import { type BurstsOptions, createBursts } from './bursts.ts'
@@ -14,6 +15,7 @@ export type PushOptions = {
   core: Pick<Core, 'database' | 'jobs' | 'snowflakes'>
   sender: PushSender
   metrics: Metrics
+  log: Log
 } & Pick<PushMessagesOptions, 'mailTimes'> &
   Pick<BurstsOptions, 'perMinute'>
 
@@ -23,9 +25,9 @@ type PushHandlers = Pick<
 >
 
 /** Everything that goes to devices, by kind of job; and what is done now and then, so that nothing stays behind. */
-export function createPush({ core, sender, metrics, perMinute, mailTimes }: PushOptions) {
+export function createPush({ core, sender, metrics, log, perMinute, mailTimes }: PushOptions) {
   const { database, jobs, snowflakes } = core
-  const delivering = createDelivering({ database, sender, metrics })
+  const delivering = createDelivering({ database, sender, metrics, log })
   const notices = createNotices(database)
   const bursts = createBursts({ database, jobs, perMinute })
   const messages = createPushMessages({ database, jobs, delivering, notices, bursts, mailTimes })

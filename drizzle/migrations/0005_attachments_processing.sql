@@ -1,1 +1,0 @@
-CREATE INDEX "attachments_processing" ON "attachments" USING btree ("created_at") WHERE "attachments"."status" = 'PROCESSING';
