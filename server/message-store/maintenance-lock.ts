@@ -24,7 +24,11 @@ export async function alone<T>(
       'select pg_try_advisory_lock($1, hashtext(current_schema())) as locked',
       [lock],
     )
-    return row!.locked ? await work(session) : null
+    if (!row!.locked) return null
+    const result = await work(session)
+    // At once: a connection that is given back is cleaned when it comes to it.
+    await session.run('select pg_advisory_unlock($1, hashtext(current_schema()))', [lock])
+    return result
   } finally {
     session.release()
   }
