@@ -82,7 +82,7 @@ test('support sees what became of somebody’s pushes', async () => {
     .poll(() => run('pushes', 'bob').then(({ stdout }) => stdout), { timeout: 15_000 })
     .toMatch(/SENT +1/)
     .then(() => run('pushes', 'bob', '--channel', channelId))
-  expect(said.stdout).toMatch(/FCM \d+ +message m\w+_\w+, no\. \d+ of c\w+ +1/)
+  expect(said.stdout).toMatch(/FCM d\w+ +message m\w+_\w+, no\. \d+ of c\w+ +1/)
   expect(await run('pushes', 'nobody-of-that-name')).toMatchObject({ code: 2, stderr: 'There is nobody called nobody-of-that-name.\n' })
 })
 

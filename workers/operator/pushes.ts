@@ -1,6 +1,6 @@
 import { parseArgs } from 'node:util'
 import type { Database } from '../../drizzle/connection.ts'
-import { channelGlobalId, messageGlobalId, parseGlobalId } from '../../server/lib/global-id.ts'
+import { channelGlobalId, deviceGlobalId, messageGlobalId, parseGlobalId } from '../../server/lib/global-id.ts'
 import { findableKey } from '../../server/lib/text.ts'
 import { UsageError } from '../../server/lib/usage-error.ts'
 import { runCommand, table } from './run.ts'
@@ -24,6 +24,7 @@ type Delivery = {
   reason: string | null
   kind: string
   platform: string | null
+  user_id: string
   device_id: string
   channel_id: string
   subject_id: string
@@ -67,7 +68,7 @@ export async function pushesCommand(args: string[], open: () => Promise<Database
   if (values.json) return deliveries.map((row) => `${JSON.stringify(row)}\n`).join('')
   return [
     devices.length === 0 ? `${username} has no device.` : `Devices of ${username}:`,
-    table(['id', 'platform', 'since'], devices.map((row) => [row.id, row.platform, row.created_at.toISOString()])),
+    table(['id', 'platform', 'since'], devices.map((row) => [deviceGlobalId(userId, row.id), row.platform, row.created_at.toISOString()])),
     counts.length === 0 ? '\nNothing was to be pushed.' : '\nWhat became of it:',
     table(['outcome', 'why', 'count'], counts.map((row) => [row.status, row.reason ?? '', String(row.count)])),
     '\nThe latest:',
@@ -79,7 +80,7 @@ const toCells = (row: Delivery): string[] => [
   row.created_at.toISOString(),
   row.status,
   row.reason ?? '',
-  `${row.platform ?? 'gone'} ${row.device_id}`,
+  `${row.platform ?? 'gone'} ${deviceGlobalId(row.user_id, row.device_id)}`,
   row.kind === 'MESSAGE'
     ? `message ${messageGlobalId(row.channel_id, row.subject_id)}, no. ${row.seq} of ${channelGlobalId(row.channel_id)}`
     : row.kind.toLowerCase(),
