@@ -58,6 +58,18 @@ test('workers keep the message store in shape as they are told', async () => {
   await sql.end()
 })
 
+test('workers tell how they are, and what they do, at a port of their own', async () => {
+  const env = { DATABASE_URL: await createTestDatabase(), JWT_SECRET: 'the same for all processes, and long enough' }
+  const worker = startWorkers({ ...env, WORKER_PORT: '0' })
+  await worker.ready
+  const [, port] = /"port":(\d+),"msg":"Metrics/.exec(worker.output())!
+  const ask = (path: string) => fetch(`http://127.0.0.1:${port}${path}`)
+  expect(await (await ask('/health/live')).json()).toEqual({ ok: true })
+  expect(await (await ask('/metrics')).text()).toMatch(/^maru_jobs_ready 0$/m)
+  expect((await ask('/graphql')).status).toBe(404)
+  expect(await worker.end()).toBe(0)
+})
+
 test('workers without a database to share say whose the embedded one is', async () => {
   const worker = startWorkers({})
   expect(await worker.exit).toBe(1)

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
-import { findFreePort, type RedisServer, startRedisProcess } from './redis-process.ts'
+import { type RedisServer, startRedisProcess, withFreePort } from './redis-process.ts'
 
 /** One node of a cluster. Killed and started again it is the same node, with the same slots and without its data. */
 export type RedisClusterNode = RedisServer & {
@@ -97,8 +97,14 @@ export async function startRedisCluster(
   }
 }
 
-async function startNode(folder: string, password?: string): Promise<RedisClusterNode & { busPort: number }> {
-  const busPort = await findFreePort()
+const startNode = (folder: string, password?: string): Promise<RedisClusterNode & { busPort: number }> =>
+  withFreePort((busPort) => startNodeOn(busPort, folder, password))
+
+async function startNodeOn(
+  busPort: number,
+  folder: string,
+  password?: string,
+): Promise<RedisClusterNode & { busPort: number }> {
   const flags = { port: busPort, enabled: 'yes', 'config-file': `nodes-${busPort}.conf`, 'node-timeout': nodeTimeoutMs }
   const server = await startRedisProcess([
     ...Object.entries(flags).flatMap(([name, value]) => [`--cluster-${name}`, String(value)]),

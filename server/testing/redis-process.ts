@@ -28,9 +28,25 @@ const installation = 'apt-get install --yes redis-server'
  * Debian the package is installed where there is none and this user may. Throws with the line that installs it where
  * there is no way.
  */
-export async function startRedisProcess(flags: readonly string[] = []): Promise<RedisServer & { port: number }> {
+export const startRedisProcess = (flags: readonly string[] = []): Promise<RedisServer & { port: number }> =>
+  withFreePort((port) => startOn(port, flags))
+
+/** How often it is tried anew. */
+const maxAttempts = 3
+
+/** Starts something on a port that was free a moment ago; where somebody was quicker, on another. */
+export async function withFreePort<T>(start: (port: number) => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await start(await findFreePort())
+    } catch (error) {
+      if (attempt === maxAttempts) throw error
+    }
+  }
+}
+
+async function startOn(port: number, flags: readonly string[]): Promise<RedisServer & { port: number }> {
   const program = findProgram() ?? install()
-  const port = await findFreePort()
   let child: ChildProcess | null = null
   let isFrozen = false
 
