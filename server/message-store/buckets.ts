@@ -5,9 +5,6 @@ import { compareSnowflakes } from './snowflake.ts'
 /** A part of a channel's history: which seqs, both ends included. */
 export type Span = { from: number; to: number }
 
-/** A range of ids, the upper end excluded. Null is open: up to whatever comes. */
-export type IdRange = { low: string; high: string | null }
-
 /**
  * Ranges that one statement names. A page that is spread over more buckets reads through the smallest gaps between
  * them, which costs a look into each partition there and finds nothing.

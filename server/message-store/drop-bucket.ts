@@ -1,5 +1,6 @@
 import type { Database, Transaction } from '../../drizzle/connection.ts'
 import { isDistributed } from '../../drizzle/distribution.ts'
+import { isLockTimeout } from './brief-lock.ts'
 import { rangeOf, tableOf } from './bucket-time.ts'
 import type { Session } from './maintenance-lock.ts'
 
@@ -8,9 +9,6 @@ const patienceMs = 5_000
 
 /** The same for a lock on all messages, which everybody would wait behind: on Citus there is no other way. */
 const briefMs = 500
-
-/** What Postgres says when a lock does not come in time. */
-const lockNotAvailable = '55P03'
 
 type Outcome = 'dropped' | 'kept' | 'waiting'
 
@@ -31,7 +29,7 @@ export async function dropBucket(database: Database, session: Session, bucket: n
     if (state === 'attached') await session.run(`alter table messages detach partition ${tableOf(bucket)} concurrently`, [])
     return await database.transaction((tx) => dropDetached(tx, bucket, patienceMs))
   } catch (error) {
-    if ((error as { code?: unknown }).code === lockNotAvailable) return 'waiting'
+    if (isLockTimeout(error)) return 'waiting'
     throw error
   }
 }

@@ -16,9 +16,6 @@ const rewriters: Partial<Record<Format, (bytes: Buffer) => Buffer>> = {
   webp: withoutWebpMetadata,
 }
 
-/** The formats that can be rid of metadata here, without any program. */
-export const canStrip = (format: Format): boolean => format in rewriters || format === 'avif' || format === 'mp4'
-
 /**
  * Writes the file at `from` without its metadata to `to`, not one pixel changed, and tells whether there was any: where
  * there was none, nothing is written. What is kept is what is known to be needed to show it: pixels, colours, which way

@@ -129,9 +129,15 @@ export async function settle(database: Pick<Database, 'run'>, outcomes: readonly
   await noteBadges(database, rows)
 }
 
-/** Notes which number each device shows, so that it can be corrected when something is read elsewhere. */
-async function noteBadges(database: Pick<Database, 'run'>, rows: readonly Settled[]): Promise<void> {
-  const latest = new Map(rows.flatMap(({ badge, ...key }) => (badge === null ? [] : [[key.deviceId, { ...key, badge }]])))
+/**
+ * Notes which number each device shows, so that it can be corrected when something is read elsewhere: of several of one
+ * device the last, and nothing where it is null.
+ */
+export async function noteBadges(
+  database: Pick<Database, 'run'>,
+  shown: readonly { userId: string; deviceId: string; badge: number | null }[],
+): Promise<void> {
+  const latest = new Map(shown.filter(({ badge }) => badge !== null).map((row) => [row.deviceId, row]))
   const badges = [...latest.values()]
   if (badges.length === 0) return
   await database.run(
@@ -140,16 +146,6 @@ async function noteBadges(database: Pick<Database, 'run'>, rows: readonly Settle
      where d.user_id = w.user_id and d.id = w.id and d.user_id = any ($1::bigint[]) and d.badge <> w.badge`,
     [badges.map((row) => row.userId), badges.map((row) => row.deviceId), badges.map((row) => row.badge)],
   )
-}
-
-/** The same of one device. */
-export async function noteBadge(
-  database: Pick<Database, 'run'>,
-  device: { userId: string; id: string },
-  badge: number,
-): Promise<void> {
-  const parameters = [device.userId, device.id, badge]
-  await database.run('/* device badge */ update devices set badge = $3::int where user_id = $1 and id = $2', parameters)
 }
 
 /** What a provider says at length says no more. */

@@ -5,7 +5,7 @@ import { chunksOf } from '../../server/lib/chunks.ts'
 import type { Log } from '../../server/observability/log.ts'
 import type { Metrics } from '../../server/observability/metrics.ts'
 import type { PushNotice, PushOutcome, PushSender } from '../../server/push/push-sender.ts'
-import { createSettler, type DeliveryKey, noteBadge, type Settled } from './deliveries.ts'
+import { createSettler, type DeliveryKey, noteBadges, type Settled } from './deliveries.ts'
 
 /** A push that is to be sent now, and what it says. */
 export type Outgoing = {
@@ -168,7 +168,7 @@ export function createDelivering(options: { database: Database; sender: PushSend
     /** Tells a device its number, which is of no account if it does not arrive. */
     async tellBadge(device: DeviceRow, notice: PushNotice): Promise<void> {
       const answer = await inTurn(device.platform, () => send(device, notice))
-      if (answer.outcome === 'accepted') await noteBadge(database, device, notice.badge)
+      if (answer.outcome === 'accepted') await noteBadges(database, [{ userId: device.userId, deviceId: device.id, badge: notice.badge }])
     },
   }
 }
