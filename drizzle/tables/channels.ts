@@ -35,6 +35,10 @@ export const channels = pgTable(
     expireAfterSeconds: integer('expire_after_seconds'),
     /** Messages up to this seq have disappeared, or were there before any did and stay. */
     disappearedSeq: integer('disappeared_seq').notNull().default(0),
+    /** Seconds between two messages of a member who keeps no order; null for none. */
+    slowModeSeconds: integer('slow_mode_seconds'),
+    /** Whether feeds read it themselves, as it is too large to be written out to each of its members. */
+    feedMerged: boolean('feed_merged').notNull().default(false),
   },
   (table) => [
     index('channels_public_name')
@@ -74,6 +78,8 @@ export const members = pgTable(
     lastReadSeq: integer('last_read_seq').notNull().default(0),
     notificationLevel: text('notification_level', { enum: ['ALL', 'MENTIONS', 'NONE'] }).notNull().default('ALL'),
     mutedUntil: instant('muted_until'),
+    /** Until when those who keep order do not let this member write; null where they do. */
+    silencedUntil: instant('silenced_until'),
   },
   (table) => [
     primaryKey({ columns: [table.channelId, table.userId] }),

@@ -18,6 +18,10 @@ export const users = pgTable('users', {
   presenceStatus: text('presence_status', { enum: ['ONLINE', 'AWAY', 'DO_NOT_DISTURB', 'OFFLINE'] }),
   presenceText: text('presence_text'),
   lastActiveAt: instant('last_active_at'),
+  /** Whether they keep order in the whole deployment: look through what was reported anywhere. */
+  moderator: boolean().notNull().default(false),
+  /** When the account was deleted. The row stays for those whose conversations it is in, without a name. */
+  deletedAt: instant('deleted_at'),
 })
 
 /** Who holds a name. The key is the name in NFC and lower case, so that two names that look the same are one. */

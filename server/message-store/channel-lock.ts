@@ -34,8 +34,10 @@ export type LockedChannel = {
   setRole(userId: string, role: MemberRow['role']): Promise<MemberRow>
   /** Ends a membership. */
   dismiss(userId: string): Promise<MemberRow>
-  /** Changes name, topic, or after how long messages disappear, and from which seq on. */
-  setInfo(set: Partial<Pick<ChannelRow, 'name' | 'topic' | 'expireAfterSeconds' | 'disappearedSeq'>>): void
+  /** Changes name, topic, slow mode, or after how long messages disappear, and from which seq on. */
+  setInfo(set: Partial<Pick<ChannelRow, 'name' | 'topic' | 'slowModeSeconds' | 'expireAfterSeconds' | 'disappearedSeq'>>): void
+  /** Lets a member write again only after this moment; null at once. */
+  silence(userId: string, until: Date | null): Promise<MemberRow>
   /** Notes that messages up to this seq have disappeared, which is no change that anybody is told of. */
   setDisappeared(seq: number): void
 }
@@ -182,6 +184,11 @@ export function lockedChannel(tx: Transaction, row: ChannelRow) {
       head.membershipVersion++
       head.memberCount--
       return touchMember(userId, { leftAt: new Date(), role: 'MEMBER' })
+    },
+
+    silence(userId, until) {
+      head.membershipVersion++
+      return touchMember(userId, { silencedUntil: until })
     },
 
     setInfo(set) {

@@ -87,6 +87,7 @@ export type RawMember = {
   last_read_seq: number
   notification_level: MemberRow['notificationLevel']
   muted_until: Date | null
+  silenced_until: Date | null
 }
 
 export const toMemberRow = (raw: RawMember): MemberRow => ({
@@ -101,4 +102,5 @@ export const toMemberRow = (raw: RawMember): MemberRow => ({
   lastReadSeq: raw.last_read_seq,
   notificationLevel: raw.notification_level,
   mutedUntil: raw.muted_until,
+  silencedUntil: raw.silenced_until,
 })
