@@ -9,10 +9,11 @@ import { messageType } from './types.ts'
 import { requireViewer } from './viewer.ts'
 
 const attachmentStatus = builder.enumType('AttachmentStatus', {
+  description: 'How far a file has come.',
   values: {
     PENDING: { description: 'To be put where its upload target says, and then completed.' },
     PROCESSING: { description: 'Complete; what is shown of it is being made. It can be sent already.' },
-    READY: {},
+    READY: { description: 'Whatever is made of it is there.' },
     FAILED: { description: 'Nothing can be made of it: `failure` says why.' },
   } as const,
 })
@@ -22,7 +23,7 @@ const attachmentFailure = builder.enumType('AttachmentFailure', {
   values: {
     UNSUPPORTED: { description: 'A kind of picture, video or sound that is not known here.' },
     DISGUISED: { description: 'Something else than it was said to be.' },
-    BROKEN: {},
+    BROKEN: { description: 'It cannot be read to its end.' },
     TOO_LARGE: { description: 'More pixels than can be dealt with.' },
     TIMED_OUT: { description: 'It takes too long.' },
   } satisfies Record<AttachmentFailure, object>,
@@ -32,12 +33,13 @@ const thumbnailType = builder.objectRef<Thumbnail>('Thumbnail').implement({
   description: 'A picture’s smaller form, or one moment of a video.',
   fields: (t) => ({
     url: t.field({
+      description: 'A signed address, as the attachment’s.',
       type: 'URL',
       resolve: async (thumbnail, _, { services }) => (await services.attachments.thumbnailAddress(thumbnail)).url,
     }),
-    width: t.exposeInt('width'),
-    height: t.exposeInt('height'),
-    contentType: t.exposeString('contentType'),
+    width: t.exposeInt('width', { description: 'In pixels.' }),
+    height: t.exposeInt('height', { description: 'In pixels.' }),
+    contentType: t.exposeString('contentType', { description: 'WebP or JPEG: take the first that can be shown.' }),
   }),
 })
 
@@ -46,10 +48,10 @@ export const attachmentType = builder.objectRef<AttachmentRow>('Attachment').imp
   interfaces: [nodeType],
   fields: (t) => ({
     id: t.id({ resolve: ({ userId, id }) => attachmentGlobalId(userId, id) }),
-    filename: t.exposeString('filename'),
-    contentType: t.exposeString('contentType'),
-    byteSize: t.exposeInt('byteSize'),
-    status: t.field({ type: attachmentStatus, resolve: ({ status }) => status }),
+    filename: t.exposeString('filename', { description: 'As its owner called it.' }),
+    contentType: t.exposeString('contentType', { description: 'What it was said to be, and is once it is READY.' }),
+    byteSize: t.exposeInt('byteSize', { description: 'Bytes.' }),
+    status: t.field({ description: 'How far it has come.', type: attachmentStatus, resolve: ({ status }) => status }),
     failure: t.field({
       description: 'Why it is FAILED; null unless it is.',
       type: attachmentFailure,
@@ -70,8 +72,8 @@ export const attachmentType = builder.objectRef<AttachmentRow>('Attachment').imp
       nullable: true,
       resolve: async (attachment, _, { services }) => (await services.attachments.address(attachment))?.expiresAt,
     }),
-    width: t.exposeInt('width', { nullable: true }),
-    height: t.exposeInt('height', { nullable: true }),
+    width: t.exposeInt('width', { description: 'In pixels, of pictures and videos, as they are shown.', nullable: true }),
+    height: t.exposeInt('height', { description: 'In pixels.', nullable: true }),
     placeholder: t.exposeString('placeholder', {
       description: 'A ThumbHash, base64, to draw while the picture loads.',
       nullable: true,
@@ -103,29 +105,38 @@ builder.objectField(messageType, 'attachments', (t) =>
 )
 
 const uploadHeader = builder.objectRef<{ name: string; value: string }>('UploadHeader').implement({
-  fields: (t) => ({ name: t.exposeString('name'), value: t.exposeString('value') }),
+  description: 'A header of the request that brings a file.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'Such as `Content-Type`.' }),
+    value: t.exposeString('value', { description: 'To be sent as it is: it is signed.' }),
+  }),
 })
 
 const uploadTarget = builder.objectRef<UploadTarget>('UploadTarget').implement({
   description: 'Where a file is put: by exactly this request, with exactly as many bytes as were announced.',
   fields: (t) => ({
-    attachment: t.field({ type: attachmentType, resolve: ({ attachment }) => attachment }),
-    method: t.exposeString('method'),
-    url: t.field({ type: 'URL', resolve: ({ url }) => url }),
+    attachment: t.field({ description: 'What it will be, PENDING.', type: attachmentType, resolve: ({ attachment }) => attachment }),
+    method: t.exposeString('method', { description: 'PUT.' }),
+    url: t.field({ description: 'Whole, and signed.', type: 'URL', resolve: ({ url }) => url }),
     headers: t.field({
       description: 'To be sent with it. Browsers set `Content-Length` themselves.',
       type: [uploadHeader],
       resolve: ({ headers }) => headers,
     }),
-    expiresAt: t.field({ type: 'DateTime', resolve: ({ expiresAt }) => expiresAt }),
+    expiresAt: t.field({
+      description: 'Until when it can be begun.',
+      type: 'DateTime',
+      resolve: ({ expiresAt }) => expiresAt,
+    }),
   }),
 })
 
 const createUploadInput = builder.inputType('CreateUploadInput', {
+  description: 'A file that is to come.',
   fields: (t) => ({
-    filename: t.string({ required: true }),
-    contentType: t.string({ required: true }),
-    byteSize: t.int({ required: true }),
+    filename: t.string({ required: true, description: 'As it is to be shown and saved.' }),
+    contentType: t.string({ required: true, description: 'Such as `image/jpeg`; what the file holds must be that.' }),
+    byteSize: t.int({ required: true, description: 'Exactly as many bytes will be taken.' }),
   }),
 })
 

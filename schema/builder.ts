@@ -18,6 +18,6 @@ export const builder = new SchemaBuilder<{
  */
 export const ofViewer = { extensions: { dependsOnViewer: true } }
 
-builder.queryType({})
-builder.mutationType({})
-builder.subscriptionType({})
+builder.queryType({ description: 'What is there, as the viewer may see it.' })
+builder.mutationType({ description: 'What can be done. The mutations of one operation are done one after the other.' })
+builder.subscriptionType({ description: 'What happens, as it happens: over a WebSocket, by `graphql-transport-ws`.' })

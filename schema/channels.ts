@@ -25,10 +25,10 @@ channelType.implement({
   interfaces: [nodeType],
   fields: (t) => ({
     id: t.id({ resolve: (channel) => channelGlobalId(channel.id) }),
-    kind: t.field({ type: channelKind, resolve: (channel) => channel.kind }),
+    kind: t.field({ description: 'Who can be in it.', type: channelKind, resolve: (channel) => channel.kind }),
     name: t.exposeString('name', { nullable: true, description: 'Null for DIRECT: show `directPeer`.' }),
-    topic: t.exposeString('topic', { nullable: true }),
-    createdAt: t.field({ type: 'DateTime', resolve: (channel) => channel.createdAt }),
+    topic: t.exposeString('topic', { nullable: true, description: 'What it is about; null where nobody has said.' }),
+    createdAt: t.field({ description: 'When it was made.', type: 'DateTime', resolve: (channel) => channel.createdAt }),
     directPeer: t.field({
       ...ofViewer,
       description: 'The other one of a DIRECT channel.',
@@ -57,9 +57,10 @@ channelType.implement({
           ? context.loaders.message.load({ channelId: channel.id, messageId: channel.lastId })
           : null,
     }),
-    memberCount: t.exposeInt('memberCount'),
+    memberCount: t.exposeInt('memberCount', { description: 'How many are in it now.' }),
     members: t.field({
       ...ofViewer,
+      description: 'Who is in it now, in an order that does not change. For members only.',
       type: memberConnection,
       args: { first: t.arg.int(), after: t.arg.string() },
       resolve: async (channel, { first, after }, context) => {
@@ -135,6 +136,7 @@ channelType.implement({
     }),
     unreadMentionCount: t.int({
       ...ofViewer,
+      description: 'Unread messages that mention the viewer.',
       resolve: (channel, _, { viewer, own }) => (viewer === null ? 0 : own.unreadMentions.load(channel.id)),
     }),
     viewerDraft: t.string({
@@ -151,8 +153,10 @@ channelType.implement({
 
 /** What channel mutations give back: the channel as it is after them. */
 export const channelPayload = builder.objectRef<{ channelId: string }>('ChannelPayload').implement({
+  description: 'What has become of a channel.',
   fields: (t) => ({
     channel: t.field({
+      description: 'As it is now.',
       type: channelType,
       resolve: async ({ channelId }, _, { loaders }) => {
         const channel = await loaders.channel.load(channelId)
@@ -164,10 +168,11 @@ export const channelPayload = builder.objectRef<{ channelId: string }>('ChannelP
 })
 
 const createChannelInput = builder.inputType('CreateChannelInput', {
+  description: 'A new channel.',
   fields: (t) => ({
-    kind: t.field({ type: channelKind, required: true }),
+    kind: t.field({ type: channelKind, required: true, description: 'It stays so.' }),
     name: t.string({ description: 'Demanded for PUBLIC, none for DIRECT.' }),
-    topic: t.string(),
+    topic: t.string({ description: 'Up to 1,000 characters; none for DIRECT.' }),
     memberIds: t.idList({ description: 'Who is in it from the beginning, besides the viewer.' }),
   }),
 })
@@ -175,9 +180,9 @@ const createChannelInput = builder.inputType('CreateChannelInput', {
 const updateChannelInput = builder.inputType('UpdateChannelInput', {
   description: 'An absent field keeps what is there, and null clears it.',
   fields: (t) => ({
-    channelId: t.id({ required: true }),
-    name: t.string(),
-    topic: t.string(),
+    channelId: t.id({ required: true, description: 'A GROUP or PUBLIC one.' }),
+    name: t.string({ description: 'Up to 80 characters; a PUBLIC channel keeps one.' }),
+    topic: t.string({ description: 'Up to 1,000 characters.' }),
   }),
 })
 
@@ -232,6 +237,7 @@ builder.queryFields((t) => ({
 
 builder.mutationFields((t) => ({
   createChannel: t.field({
+    description: 'Makes a channel that the viewer owns. A DIRECT one is opened, if there is one already.',
     type: channelPayload,
     args: { input: t.arg({ type: createChannelInput, required: true }) },
     resolve: async (_, { input }, context) => {
@@ -251,6 +257,7 @@ builder.mutationFields((t) => ({
     },
   }),
   updateChannel: t.field({
+    description: 'Changes name or topic; the channel is told by a message. For owners and admins.',
     type: channelPayload,
     args: { input: t.arg({ type: updateChannelInput, required: true }) },
     resolve: async (_, { input }, context) => {

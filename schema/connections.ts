@@ -16,27 +16,34 @@ export type Connection<Node> = {
 }
 
 const pageInfo = builder.objectRef<Connection<unknown>>('PageInfo').implement({
+  description: 'Where a page stands in its list.',
   fields: (t) => ({
-    hasNextPage: t.exposeBoolean('hasNextPage'),
-    hasPreviousPage: t.exposeBoolean('hasPreviousPage'),
-    startCursor: t.string({ nullable: true, resolve: ({ edges }) => edges[0]?.cursor ?? null }),
-    endCursor: t.string({ nullable: true, resolve: ({ edges, endCursor }) => endCursor ?? edges.at(-1)?.cursor ?? null }),
+    hasNextPage: t.exposeBoolean('hasNextPage', { description: 'Whether there is more after `endCursor`.' }),
+    hasPreviousPage: t.exposeBoolean('hasPreviousPage', { description: 'Whether there is more before `startCursor`.' }),
+    startCursor: t.string({ description: 'Goes into `before`; null where the page is empty.', nullable: true, resolve: ({ edges }) => edges[0]?.cursor ?? null }),
+    endCursor: t.string({
+      description: 'Goes into `after`; null where there is nothing.',
+      nullable: true,
+      resolve: ({ edges, endCursor }) => endCursor ?? edges.at(-1)?.cursor ?? null,
+    }),
   }),
 })
 
 /** Declares the connection type of a node, and its `edge` type: `MessageConnection` and `MessageEdge` of `Message`. */
 export function connectionOf<Node>(node: ReturnType<typeof builder.objectRef<Node>>, options = { totalCount: false }) {
   const edge = builder.objectRef<Edge<Node>>(`${node.name}Edge`).implement({
+    description: 'One of a page.',
     fields: (t) => ({
-      cursor: t.exposeString('cursor'),
-      node: t.field({ type: node, resolve: (parent) => parent.node as never }),
+      cursor: t.exposeString('cursor', { description: 'Its place in the list, for `after` and `before`.' }),
+      node: t.field({ description: 'What stands there.', type: node, resolve: (parent) => parent.node as never }),
     }),
   })
   const connection = builder.objectRef<Connection<Node>>(`${node.name}Connection`).implement({
+    description: 'A page of a list.',
     fields: (t) => ({
-      edges: t.field({ type: [edge], resolve: (parent) => parent.edges }),
-      pageInfo: t.field({ type: pageInfo, resolve: (parent) => parent }),
-      ...(options.totalCount ? { totalCount: t.int({ resolve: (parent) => parent.totalCount ?? 0 }) } : {}),
+      edges: t.field({ description: 'What is on the page, in order.', type: [edge], resolve: (parent) => parent.edges }),
+      pageInfo: t.field({ description: 'Where the page stands in its list.', type: pageInfo, resolve: (parent) => parent }),
+      ...(options.totalCount ? { totalCount: t.int({ description: 'How many the whole list has.', resolve: (parent) => parent.totalCount ?? 0 }) } : {}),
     }),
   })
   return Object.assign(connection, { edge })

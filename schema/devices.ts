@@ -6,6 +6,7 @@ import { nodeType } from './nodes.ts'
 import { requireViewer } from './viewer.ts'
 
 const devicePlatform = builder.enumType('DevicePlatform', {
+  description: 'Who brings pushes to a device.',
   values: {
     APNS: { description: 'Apple’s devices.' },
     FCM: { description: 'Android, by Google.' },
@@ -19,14 +20,15 @@ const deviceType = builder.objectRef<DeviceRow>('Device').implement({
   interfaces: [nodeType],
   fields: (t) => ({
     id: t.id({ resolve: (device) => deviceGlobalId(device.userId, device.id) }),
-    platform: t.field({ type: devicePlatform, resolve: (device) => device.platform }),
-    createdAt: t.field({ type: 'DateTime', resolve: (device) => device.createdAt }),
+    platform: t.field({ description: 'Who brings its pushes.', type: devicePlatform, resolve: (device) => device.platform }),
+    createdAt: t.field({ description: 'When it was first registered.', type: 'DateTime', resolve: (device) => device.createdAt }),
   }),
 })
 
 const registerDeviceInput = builder.inputType('RegisterDeviceInput', {
+  description: 'Where the device that asks is to be told.',
   fields: (t) => ({
-    platform: t.field({ type: devicePlatform, required: true }),
+    platform: t.field({ type: devicePlatform, required: true, description: 'Who brings its pushes.' }),
     token: t.string({
       required: true,
       description: 'The APNs or FCM token, the Web Push subscription as JSON, or what the webhook is to be told.',

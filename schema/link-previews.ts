@@ -13,17 +13,17 @@ const linkPreviewType = builder.objectRef<LinkPreviewRow>('LinkPreview').impleme
       type: 'URL',
       resolve: (preview) => preview.url,
     }),
-    title: t.exposeString('title', { nullable: true }),
-    description: t.exposeString('description', { nullable: true }),
+    title: t.exposeString('title', { nullable: true, description: 'Of the page.' }),
+    description: t.exposeString('description', { nullable: true, description: 'What the page says of itself.' }),
     imageUrl: t.field({
       description: 'A small picture, kept by this server, so that whoever made the page does not learn who sees it.',
       type: 'URL',
       nullable: true,
       resolve: (preview, _, { services }) => services.linkPreviews.imageUrl(preview),
     }),
-    imageWidth: t.exposeInt('imageWidth', { nullable: true }),
-    imageHeight: t.exposeInt('imageHeight', { nullable: true }),
-    siteName: t.exposeString('siteName', { nullable: true }),
+    imageWidth: t.exposeInt('imageWidth', { nullable: true, description: 'In pixels.' }),
+    imageHeight: t.exposeInt('imageHeight', { nullable: true, description: 'In pixels.' }),
+    siteName: t.exposeString('siteName', { nullable: true, description: 'Whose page it is.' }),
   }),
 })
 

@@ -7,9 +7,9 @@ import { requireViewer } from './viewer.ts'
 memberType.implement({
   description: 'A user in a channel.',
   fields: (t) => ({
-    user: t.field({ type: userType, resolve: async (member, _, { loaders }) => (await loaders.user.load(member.userId))! }),
-    role: t.field({ type: memberRole, resolve: (member) => member.role }),
-    joinedAt: t.field({ type: 'DateTime', resolve: (member) => member.joinedAt }),
+    user: t.field({ description: 'Who it is.', type: userType, resolve: async (member, _, { loaders }) => (await loaders.user.load(member.userId))! }),
+    role: t.field({ description: 'What they may do.', type: memberRole, resolve: (member) => member.role }),
+    joinedAt: t.field({ description: 'When they last came in.', type: 'DateTime', resolve: (member) => member.joinedAt }),
     lastReadSeq: t.exposeInt('lastReadSeq', { description: 'Everything up to and including this seq has been read.' }),
     notificationLevel: t.field({
       ...ofViewer,
@@ -30,9 +30,9 @@ memberType.implement({
 const channelNotificationsInput = builder.inputType('ChannelNotificationsInput', {
   description: 'An absent field keeps what is there, and null clears it.',
   fields: (t) => ({
-    channelId: t.id({ required: true }),
-    level: t.field({ type: notificationLevel }),
-    mutedUntil: t.field({ type: 'DateTime' }),
+    channelId: t.id({ required: true, description: 'One that the viewer is in.' }),
+    level: t.field({ type: notificationLevel, description: 'Null is ALL.' }),
+    mutedUntil: t.field({ type: 'DateTime', description: 'Nothing is pushed until then.' }),
   }),
 })
 
@@ -58,6 +58,9 @@ builder.mutationFields((t) => ({
     },
   }),
   addMembers: t.field({
+    description:
+      'Brings up to 100 people in; who is in already stays as they are. In a GROUP owners and admins may. FORBIDDEN where ' +
+      'one of them has blocked the viewer.',
     type: channelPayload,
     args: { channelId: t.arg.id({ required: true }), userIds: t.arg.idList({ required: true }) },
     resolve: async (_, args, context) => {
@@ -95,6 +98,7 @@ builder.mutationFields((t) => ({
     },
   }),
   setChannelNotifications: t.field({
+    description: 'Sets how much of a channel is pushed to the viewer’s devices.',
     type: channelPayload,
     args: { input: t.arg({ type: channelNotificationsInput, required: true }) },
     resolve: async (_, { input }, context) => {

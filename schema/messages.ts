@@ -15,11 +15,13 @@ import { requireViewer } from './viewer.ts'
 const keyOf = (message: MessageRow): MessageKey => ({ channelId: message.channelId, messageId: message.id })
 
 messageType.implement({
+  description: 'What somebody said in a channel, or what happened there.',
   interfaces: [nodeType],
   fields: (t) => ({
     id: t.id({ resolve: (message) => messageGlobalId(message.channelId, message.id) }),
-    kind: t.field({ type: messageKind, resolve: (message) => message.kind }),
+    kind: t.field({ description: 'Who speaks in it.', type: messageKind, resolve: (message) => message.kind }),
     channel: t.field({
+      description: 'Where it was said.',
       type: channelType,
       resolve: async ({ channelId }, _, { loaders }, info) =>
         asksOnlyForId(info) ? ({ id: channelId } as ChannelRow) : (await loaders.channel.load(channelId))!,
@@ -31,6 +33,7 @@ messageType.implement({
       description: 'Grows with each change of the message: of two copies the one with the greater version is the newer.',
     }),
     author: t.field({
+      description: 'Who said it, or did what it tells.',
       type: userType,
       resolve: async ({ authorId }, _, { loaders }, info) =>
         asksOnlyForId(info) ? ({ id: authorId } as UserRow) : (await loaders.user.load(authorId))!,
@@ -39,9 +42,23 @@ messageType.implement({
       description: 'Up to 100,000 characters (Unicode code points). Empty once deleted.',
       resolve: (message, _, { spend }) => spend(message.content),
     }),
-    createdAt: t.field({ type: 'DateTime', resolve: (message) => snowflakeTime(message.id) }),
-    editedAt: t.field({ type: 'DateTime', nullable: true, resolve: (message) => message.editedAt }),
-    deletedAt: t.field({ type: 'DateTime', nullable: true, resolve: (message) => message.deletedAt }),
+    createdAt: t.field({
+      description: 'By the store’s clock. To sort by it is wrong: sort by `seq`.',
+      type: 'DateTime',
+      resolve: (message) => snowflakeTime(message.id),
+    }),
+    editedAt: t.field({
+      description: 'When its author last changed what it says; null where it says what it always did.',
+      type: 'DateTime',
+      nullable: true,
+      resolve: (message) => message.editedAt,
+    }),
+    deletedAt: t.field({
+      description: 'When it was emptied; null where it was not.',
+      type: 'DateTime',
+      nullable: true,
+      resolve: (message) => message.deletedAt,
+    }),
     replyTo: t.field({
       description: 'Replies stand in the channel like any message, and are listed under the one they answer.',
       type: messageType,
@@ -49,7 +66,7 @@ messageType.implement({
       resolve: ({ channelId, replyToId }, _, { loaders }) =>
         replyToId === null ? null : loaders.message.load({ channelId, messageId: replyToId }),
     }),
-    replyCount: t.exposeInt('replyCount'),
+    replyCount: t.exposeInt('replyCount', { description: 'Without deleted ones.' }),
     replies: t.field({
       description: 'Oldest first, deleted ones too.',
       type: messageConnection,
@@ -69,6 +86,7 @@ messageType.implement({
       resolve: (message, _, { viewer, own }) => (viewer === null ? null : own.thread.load(keyOf(message))),
     }),
     mentions: t.field({
+      description: 'Members whom it names by `@username`.',
       type: [userType],
       resolve: async ({ mentionIds }, _, { loaders }) => {
         const users = await Promise.all(mentionIds.map((id) => loaders.user.load(id)))
@@ -85,24 +103,39 @@ messageType.implement({
         return summaries.map((summary) => ({ ...summary, channelId: message.channelId }))
       },
     }),
-    pinnedAt: t.field({ type: 'DateTime', nullable: true, resolve: (message) => message.pinnedAt }),
+    pinnedAt: t.field({
+      description: 'Null where it is not pinned.',
+      type: 'DateTime',
+      nullable: true,
+      resolve: (message) => message.pinnedAt,
+    }),
   }),
 })
 
 /** What message mutations give back: the message as it is after them. */
 export const messagePayload = builder.objectRef<MessageRow>('MessagePayload').implement({
-  fields: (t) => ({ message: t.field({ type: messageType, resolve: (message) => message }) }),
+  description: 'What has become of a message.',
+  fields: (t) => ({
+    message: t.field({ description: 'As it is now.', type: messageType, resolve: (message) => message }),
+  }),
 })
 
 const sendKind = builder.enumType('SendKind', {
   description: 'The kinds of message that people write.',
-  values: ['USER', 'ACTION'] as const,
+  values: {
+    USER: { description: 'What somebody says.' },
+    ACTION: { description: 'What somebody does, as with `/me`.' },
+  } as const,
 })
 
 const sendMessageInput = builder.inputType('SendMessageInput', {
+  description: 'A message to be sent.',
   fields: (t) => ({
-    channelId: t.id({ required: true }),
-    content: t.string({ required: true }),
+    channelId: t.id({ required: true, description: 'Where to.' }),
+    content: t.string({
+      required: true,
+      description: '1 to 100,000 characters (Unicode code points); may be empty where there are attachments.',
+    }),
     kind: t.field({ type: sendKind, description: 'ACTION for what `/me` is for. USER where it is left out.' }),
     replyToId: t.id({ description: 'A message of the same channel.' }),
     attachmentIds: t.idList({
@@ -117,14 +150,18 @@ const sendMessageInput = builder.inputType('SendMessageInput', {
 })
 
 const editMessageInput = builder.inputType('EditMessageInput', {
+  description: 'What a message says from now on.',
   fields: (t) => ({
-    messageId: t.id({ required: true }),
-    content: t.string({ required: true }),
+    messageId: t.id({ required: true, description: 'One of the viewer’s own.' }),
+    content: t.string({ required: true, description: 'All of it, as for sending.' }),
   }),
 })
 
 builder.mutationFields((t) => ({
   sendMessage: t.field({
+    description:
+      'Sends a message. Once this answers it is stored for good, and has its place in the channel’s order. Give a key, so ' +
+      'that it can be sent again when no answer came.',
     type: messagePayload,
     args: { input: t.arg({ type: sendMessageInput, required: true }) },
     resolve: (_, { input }, context) =>

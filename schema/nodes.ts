@@ -14,7 +14,7 @@ type NodeRow = { typename: 'User'; row: UserRow } | { typename: 'Device'; row: D
 
 export const nodeType = builder.interfaceRef<unknown>('Node').implement({
   description: 'Whatever has an id. Ids are opaque: do not take them apart.',
-  fields: (t) => ({ id: t.id({ resolve: () => '' }) }),
+  fields: (t) => ({ id: t.id({ description: 'Its own, whatever the type.', resolve: () => '' }) }),
   // Rows are told apart by what only they have.
   resolveType: (row) => {
     const fields = row as object

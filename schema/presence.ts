@@ -7,20 +7,28 @@ import { presenceStatus, presenceType, userType } from './types.ts'
 import { requireViewer } from './viewer.ts'
 
 presenceType.implement({
+  description: 'Whether somebody is there, as far as the viewer may know.',
   fields: (t) => ({
-    status: t.field({ type: presenceStatus, resolve: (presence) => presence.status }),
-    statusText: t.exposeString('statusText', { nullable: true }),
-    lastActiveAt: t.field({ type: 'DateTime', nullable: true, resolve: (presence) => presence.lastActiveAt }),
+    status: t.field({ description: 'What to show.', type: presenceStatus, resolve: (presence) => presence.status }),
+    statusText: t.exposeString('statusText', { nullable: true, description: 'What they have written beside it.' }),
+    lastActiveAt: t.field({
+      description: 'When they last did something; null where the viewer may not know.',
+      type: 'DateTime',
+      nullable: true,
+      resolve: (presence) => presence.lastActiveAt,
+    }),
   }),
 })
 
 const presenceEvent = builder.objectRef<PresenceNews>('PresenceEvent').implement({
+  description: 'How somebody stands now.',
   fields: (t) => ({
     user: t.field({
+      description: 'Who.',
       type: userType,
       resolve: async ({ userId }, _, { loaders }) => (await loaders.user.load(userId))!,
     }),
-    presence: t.field({ type: presenceType, resolve: ({ presence }) => presence }),
+    presence: t.field({ description: 'As the viewer may see it.', type: presenceType, resolve: ({ presence }) => presence }),
   }),
 })
 

@@ -11,9 +11,10 @@ import { requireViewer } from './viewer.ts'
 const defaultReactors = 20
 
 reactionType.implement({
+  description: 'An emoji that a message was given, and by whom.',
   fields: (t) => ({
-    emoji: t.exposeString('emoji'),
-    count: t.exposeInt('count'),
+    emoji: t.exposeString('emoji', { description: 'One emoji, of however many code points.' }),
+    count: t.exposeInt('count', { description: 'How many have given it.' }),
     userIds: t.idList({
       description: `The first to react, at most ${maxReactors}: whether the viewer did can be told from it without asking about the viewer.`,
       args: { first: t.arg.int() },
@@ -25,6 +26,7 @@ reactionType.implement({
     }),
     viewerHasReacted: t.boolean({
       ...ofViewer,
+      description: 'Whether the viewer is among them.',
       resolve: async ({ channelId, messageId, emoji }, _, { viewer, own }) =>
         viewer !== null && (await own.ownReactions.load({ channelId, messageId })).has(emoji),
     }),
@@ -40,6 +42,7 @@ builder.mutationFields((t) => ({
       context.services.reactions.add(requireViewer(context), readMessageId(messageId, 'messageId'), emoji),
   }),
   removeReaction: t.field({
+    description: 'Takes the viewer’s own back; where there is none nothing changes.',
     type: messagePayload,
     args: { messageId: t.arg.id({ required: true }), emoji: t.arg.string({ required: true }) },
     resolve: (_, { messageId, emoji }, context) =>

@@ -7,9 +7,10 @@ import { userType } from './types.ts'
 import { requireViewer } from './viewer.ts'
 
 const readReceipt = builder.objectRef<ReceiptNews>('ReadReceipt').implement({
+  description: 'How far a member has read.',
   fields: (t) => ({
-    user: t.field({ type: userType, resolve: async ({ userId }, _, { loaders }) => (await loaders.user.load(userId))! }),
-    lastReadSeq: t.exposeInt('lastReadSeq'),
+    user: t.field({ description: 'Who.', type: userType, resolve: async ({ userId }, _, { loaders }) => (await loaders.user.load(userId))! }),
+    lastReadSeq: t.exposeInt('lastReadSeq', { description: 'Up to and including this seq.' }),
   }),
 })
 

@@ -28,15 +28,15 @@ reminderType.implement({
         return mayRead ? loaders.message.load({ channelId, messageId }) : null
       },
     }),
-    note: t.string({ nullable: true, resolve: ({ note }, _, { spend }) => (note === null ? null : spend(note)) }),
-    remindAt: t.field({ type: 'DateTime', resolve: ({ remindAt }) => remindAt }),
+    note: t.string({ description: 'What the viewer wrote to themselves.', nullable: true, resolve: ({ note }, _, { spend }) => (note === null ? null : spend(note)) }),
+    remindAt: t.field({ description: 'When the viewer is told.', type: 'DateTime', resolve: ({ remindAt }) => remindAt }),
     remindedAt: t.field({
       description: 'When the viewer was reminded; null until then.',
       type: 'DateTime',
       nullable: true,
       resolve: ({ remindedAt }) => remindedAt,
     }),
-    createdAt: t.field({ type: 'DateTime', resolve: ({ createdAt }) => createdAt }),
+    createdAt: t.field({ description: 'When it was made.', type: 'DateTime', resolve: ({ createdAt }) => createdAt }),
   }),
 })
 

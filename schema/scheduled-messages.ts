@@ -14,12 +14,13 @@ const scheduledMessageType = builder.objectRef<ScheduledMessageRow>('ScheduledMe
   fields: (t) => ({
     id: t.id({ resolve: ({ id }) => scheduledMessageGlobalId(id) }),
     channel: t.field({
+      description: 'Where it will be sent to.',
       type: channelType,
       resolve: ({ channelId, userId }, _, { loaders }) => channelAsSeenBy(userId, channelId, loaders),
     }),
-    content: t.string({ resolve: ({ content }, _, { spend }) => spend(content) }),
-    sendAt: t.field({ type: 'DateTime', resolve: ({ sendAt }) => sendAt }),
-    createdAt: t.field({ type: 'DateTime', resolve: ({ createdAt }) => createdAt }),
+    content: t.string({ description: 'What it will say.', resolve: ({ content }, _, { spend }) => spend(content) }),
+    sendAt: t.field({ description: 'When it is sent.', type: 'DateTime', resolve: ({ sendAt }) => sendAt }),
+    createdAt: t.field({ description: 'When it was scheduled.', type: 'DateTime', resolve: ({ createdAt }) => createdAt }),
     failure: t.string({
       nullable: true,
       description:
@@ -38,9 +39,10 @@ function readScheduledMessageId(id: string, field: string): string {
 }
 
 const scheduleMessageInput = builder.inputType('ScheduleMessageInput', {
+  description: 'A message to be sent later.',
   fields: (t) => ({
-    channelId: t.id({ required: true }),
-    content: t.string({ required: true }),
+    channelId: t.id({ required: true, description: 'Where to.' }),
+    content: t.string({ required: true, description: '1 to 100,000 characters (Unicode code points).' }),
     sendAt: t.field({ type: 'DateTime', required: true, description: 'Yet to come, and at most a year ahead.' }),
     idempotencyKey: t.string({
       description:
@@ -53,8 +55,8 @@ const scheduleMessageInput = builder.inputType('ScheduleMessageInput', {
 const updateScheduledMessageInput = builder.inputType('UpdateScheduledMessageInput', {
   description: 'An absent field keeps what is there.',
   fields: (t) => ({
-    id: t.id({ required: true }),
-    content: t.string(),
+    id: t.id({ required: true, description: 'One of the viewer’s own, not sent yet.' }),
+    content: t.string({ description: 'All that it will say.' }),
     sendAt: t.field({ type: 'DateTime', description: 'Yet to come, and at most a year ahead.' }),
   }),
 })

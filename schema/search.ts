@@ -13,8 +13,8 @@ const highlightType = builder.objectRef<Highlight>('Highlight').implement({
   description:
     'A part of a text: from `start` up to, and without, `end`, in UTF-16 units, as JavaScript, Java, Kotlin and NSString count.',
   fields: (t) => ({
-    start: t.exposeInt('start'),
-    end: t.exposeInt('end'),
+    start: t.exposeInt('start', { description: 'Where it begins.' }),
+    end: t.exposeInt('end', { description: 'Where it is over.' }),
   }),
 })
 

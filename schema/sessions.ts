@@ -4,17 +4,23 @@ import type { Context } from './context.ts'
 import { userType } from './types.ts'
 
 const authPayload = builder.objectRef<SignedIn>('AuthPayload').implement({
+  description: 'A session that has just begun, or goes on.',
   fields: (t) => ({
     accessToken: t.exposeString('accessToken', {
       description: 'Goes into `Authorization: Bearer …`, and into `connection_init` as `token`.',
     }),
-    accessTokenExpiresAt: t.field({ type: 'DateTime', resolve: (payload) => payload.accessTokenExpiresAt }),
+    accessTokenExpiresAt: t.field({
+      description: 'Call `refreshSession` before. Sockets that it opened close then, and come back with a new one.',
+      type: 'DateTime',
+      resolve: (payload) => payload.accessTokenExpiresAt,
+    }),
     refreshToken: t.exposeString('refreshToken', { description: 'Works once: `refreshSession` gives the next one.' }),
-    viewer: t.field({ type: userType, resolve: (payload) => payload.user }),
+    viewer: t.field({ description: 'Who is signed in.', type: userType, resolve: (payload) => payload.user }),
   }),
 })
 
 const signUpInput = builder.inputType('SignUpInput', {
+  description: 'A new account.',
   fields: (t) => ({
     username: t.string({
       required: true,
@@ -26,9 +32,10 @@ const signUpInput = builder.inputType('SignUpInput', {
 })
 
 const signInInput = builder.inputType('SignInInput', {
+  description: 'Who signs in.',
   fields: (t) => ({
-    username: t.string({ required: true }),
-    password: t.string({ required: true }),
+    username: t.string({ required: true, description: 'Whatever its case.' }),
+    password: t.string({ required: true, description: 'That of the account.' }),
   }),
 })
 
@@ -47,6 +54,7 @@ builder.mutationFields((t) => ({
     resolve: async (_, { input }, context) => welcome(context, await context.services.sessions.signUp(input)),
   }),
   signIn: t.field({
+    description: 'Begins a session. UNAUTHENTICATED does not tell which of the two was wrong.',
     type: authPayload,
     args: { input: t.arg({ type: signInInput, required: true }) },
     resolve: async (_, { input }, context) => welcome(context, await context.services.sessions.signIn(input)),

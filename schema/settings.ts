@@ -46,6 +46,7 @@ const updateSettingsInput = builder.inputType('UpdateSettingsInput', {
 builder.queryFields((t) => ({
   settings: t.field({
     ...ofViewer,
+    description: 'The viewer’s own.',
     type: settingsType,
     resolve: (_, __, context) => context.services.settings.find(requireViewer(context)),
   }),
@@ -53,6 +54,7 @@ builder.queryFields((t) => ({
 
 builder.mutationFields((t) => ({
   updateSettings: t.field({
+    description: 'Changes some of them.',
     type: settingsType,
     args: { input: t.arg({ type: updateSettingsInput, required: true }) },
     resolve: (_, { input }, context) => context.services.settings.update(requireViewer(context), input),

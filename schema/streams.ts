@@ -41,6 +41,7 @@ type SyncedEvent = Place & { of: 'synced' }
 type StreamEvent = MessageEvent | MembershipEvent | ChannelUpdatedEvent | ReadStateEvent | ReminderEvent | SyncedEvent
 
 const eventType = builder.interfaceRef<Place>('Event').implement({
+  description: 'What happened, and where the stream stands after it.',
   fields: (t) => ({
     stream: t.exposeID('stream', {
       description: 'Which stream this belongs to: a channel’s, or the viewer’s own account. The id of either.',
@@ -57,10 +58,10 @@ const messageEventKind = builder.enumType('MessageEventKind', {
     'What a stream says happened. A client that keeps messages by id and puts what it is given in their place is right, whatever the kind.',
   values: {
     CREATED: { description: 'New since `after`, whatever happened to it in between.' },
-    EDITED: {},
-    DELETED: {},
-    REACTIONS_CHANGED: {},
-    PINS_CHANGED: {},
+    EDITED: { description: 'It says something else.' },
+    DELETED: { description: 'It is a tombstone now.' },
+    REACTIONS_CHANGED: { description: 'Somebody gave an emoji, or took one back.' },
+    PINS_CHANGED: { description: 'It was pinned or unpinned.' },
     ENRICHED: { description: 'Thumbnails, link previews or reply counts came in.' },
   } as const,
 })
@@ -70,6 +71,7 @@ const withoutSecrets = (channel: ChannelRow): ChannelRow => ({
   ...channel,
   name: null,
   topic: null,
+  slowModeSeconds: null,
   expireAfterSeconds: null,
   memberCount: 0,
   firstSeq: 0,
@@ -92,18 +94,20 @@ export async function channelAsSeenBy(userId: string, channelId: string, loaders
 }
 
 const messageEvent = builder.objectRef<MessageEvent>('MessageEvent').implement({
+  description: 'Something happened to a message.',
   interfaces: [eventType],
   fields: (t) => ({
-    kind: t.field({ type: messageEventKind, resolve: ({ change }) => change.kind }),
-    message: t.field({ type: messageType, resolve: ({ change }) => change.message }),
+    kind: t.field({ description: 'What happened.', type: messageEventKind, resolve: ({ change }) => change.kind }),
+    message: t.field({ description: 'As it is after that.', type: messageType, resolve: ({ change }) => change.message }),
   }),
 })
 
 const membershipEvent = builder.objectRef<MembershipEvent>('MembershipEvent').implement({
+  description: 'Somebody came, went, or was given a role.',
   interfaces: [eventType],
   fields: (t) => ({
-    channel: t.field({ type: channelType, resolve: channelOf }),
-    user: t.field({ type: userType, resolve: async ({ userId }, _, { loaders }) => (await loaders.user.load(userId))! }),
+    channel: t.field({ description: 'Where.', type: channelType, resolve: channelOf }),
+    user: t.field({ description: 'Whose membership it is.', type: userType, resolve: async ({ userId }, _, { loaders }) => (await loaders.user.load(userId))! }),
     member: t.field({
       description: 'Null once the user is no longer a member.',
       type: memberType,
@@ -116,15 +120,16 @@ const membershipEvent = builder.objectRef<MembershipEvent>('MembershipEvent').im
 const channelUpdatedEvent = builder.objectRef<ChannelUpdatedEvent>('ChannelUpdatedEvent').implement({
   description: 'Name, topic or message expiry; on the account’s stream, the viewer’s draft or notifications.',
   interfaces: [eventType],
-  fields: (t) => ({ channel: t.field({ type: channelType, resolve: channelOf }) }),
+  fields: (t) => ({ channel: t.field({ description: 'As it is now.', type: channelType, resolve: channelOf }) }),
 })
 
 const readStateEvent = builder.objectRef<ReadStateEvent>('ReadStateEvent').implement({
   description: 'The viewer’s read position has moved, on whatever device.',
   interfaces: [eventType],
   fields: (t) => ({
-    channel: t.field({ type: channelType, resolve: channelOf }),
+    channel: t.field({ description: 'Where.', type: channelType, resolve: channelOf }),
     lastReadSeq: t.int({
+      description: 'Everything up to and including this seq has been read.',
       // Read afresh, so that of two moves that cross, both tell where it ended.
       resolve: async ({ channelId, userId }, _, { loaders }) =>
         (await loaders.membership.load({ channelId, userId }))?.lastReadSeq ?? 0,
@@ -160,6 +165,7 @@ const typenames = {
 } as const
 
 const inboxEvent = builder.unionType('InboxEvent', {
+  description: 'Whatever an inbox tells. More kinds may come: pass over those that you do not know.',
   types: [messageEvent, membershipEvent, channelUpdatedEvent, readStateEvent, reminderEvent, syncedEvent],
   resolveType: (event) => typenames[(event as StreamEvent).of],
 })

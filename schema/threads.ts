@@ -7,8 +7,8 @@ import { requireViewer } from './viewer.ts'
 threadStateType.implement({
   description: 'How far the viewer has read the replies to a message. Who is answered follows them, and who answers.',
   fields: (t) => ({
-    lastReadSeq: t.exposeInt('lastReadSeq'),
-    unreadCount: t.exposeInt('unreadCount'),
+    lastReadSeq: t.exposeInt('lastReadSeq', { description: 'The replies up to and including this seq have been read.' }),
+    unreadCount: t.exposeInt('unreadCount', { description: 'Replies after that.' }),
   }),
 })
 

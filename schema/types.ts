@@ -17,25 +17,40 @@ export const reminderType = builder.objectRef<ReminderRow>('Reminder')
 export const threadStateType = builder.objectRef<ThreadState>('ThreadState')
 
 export const presenceStatus = builder.enumType('PresenceStatus', {
+  description: 'Whether somebody is there.',
   values: {
     ONLINE: { description: 'Connected with a device. Setting it follows the connections again.' },
-    AWAY: {},
+    AWAY: { description: 'Connected, and not at it just now: for the client to say.' },
     DO_NOT_DISTURB: { description: 'Connected, and not to be disturbed: nothing is pushed until it is set otherwise, connected or not.' },
     OFFLINE: { description: 'Not connected, hidden, or none of the viewer’s business.' },
   } as const,
 })
 export const channelKind = builder.enumType('ChannelKind', {
+  description: 'Who can be in a channel.',
   values: {
     DIRECT: { description: 'Two people; there is one for each pair.' },
     GROUP: { description: 'Invited people, up to the number that the deployment allows.' },
     PUBLIC: { description: 'Anyone may join; any size.' },
   } as const,
 })
-export const memberRole = builder.enumType('MemberRole', { values: ['OWNER', 'ADMIN', 'MEMBER'] as const })
+export const memberRole = builder.enumType('MemberRole', {
+  description: 'What somebody may do in a channel. In a DIRECT one both are members.',
+  values: {
+    OWNER: { description: 'Everything, and gives roles. There is always one.' },
+    ADMIN: { description: 'Keeps order: name and topic, who is in, what others have written.' },
+    MEMBER: { description: 'Reads and writes.' },
+  } as const,
+})
 export const notificationLevel = builder.enumType('NotificationLevel', {
-  values: ['ALL', 'MENTIONS', 'NONE'] as const,
+  description: 'What of a channel is pushed.',
+  values: {
+    ALL: { description: 'Every message.' },
+    MENTIONS: { description: 'Where the viewer is mentioned or answered.' },
+    NONE: { description: 'Nothing.' },
+  } as const,
 })
 export const messageKind = builder.enumType('MessageKind', {
+  description: 'Whether people wrote it, or the server tells by it what somebody did.',
   values: {
     USER: { description: 'Written by its author.' },
     ACTION: { description: 'Written by its author about themselves, as with /me.' },

@@ -6,9 +6,10 @@ import { userType } from './types.ts'
 import { requireViewer } from './viewer.ts'
 
 const typingEvent = builder.objectRef<TypingNews>('TypingEvent').implement({
+  description: 'Somebody begins to type, or stops.',
   fields: (t) => ({
-    user: t.field({ type: userType, resolve: async ({ userId }, _, { loaders }) => (await loaders.user.load(userId))! }),
-    typing: t.exposeBoolean('typing'),
+    user: t.field({ description: 'Who.', type: userType, resolve: async ({ userId }, _, { loaders }) => (await loaders.user.load(userId))! }),
+    typing: t.exposeBoolean('typing', { description: 'Whether they type now.' }),
   }),
 })
 

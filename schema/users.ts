@@ -11,15 +11,15 @@ userType.implement({
   fields: (t) => ({
     id: t.id({ resolve: (user) => userGlobalId(user.id) }),
     username: t.exposeString('username', { description: 'Unique, whatever its case; `@username` mentions.' }),
-    displayName: t.exposeString('displayName'),
+    displayName: t.exposeString('displayName', { description: 'What to show; people may share one.' }),
     avatarUrl: t.field({
       description: 'A square picture, at a signed address that stays the same for a while.',
       type: 'URL',
       nullable: true,
       resolve: (user, _, { services }) => services.users.avatarUrl(user),
     }),
-    bot: t.exposeBoolean('bot'),
-    createdAt: t.field({ type: 'DateTime', resolve: (user) => user.createdAt }),
+    bot: t.exposeBoolean('bot', { description: 'Whether it is a program.' }),
+    createdAt: t.field({ description: 'When the account was made.', type: 'DateTime', resolve: (user) => user.createdAt }),
     presence: t.field({
       ...ofViewer,
       description:
@@ -62,6 +62,7 @@ builder.queryFields((t) => ({
 
 builder.mutationFields((t) => ({
   updateProfile: t.field({
+    description: 'Changes what others see of the viewer.',
     type: userType,
     args: { input: t.arg({ type: updateProfileInput, required: true }) },
     resolve: (_, { input }, context) => context.services.users.updateProfile(requireViewer(context), {
