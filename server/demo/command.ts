@@ -8,7 +8,7 @@ export const help = `Lets people talk on a running server, so that there is some
 It signs up the people of a real conversation, opens a public channel, says what to paste into GraphiQL to watch, and
 has them talk. Started again, the same people go on in the same channel. Where the talks are from: server/demo/README.md
 
-  --url URL       the server (http://localhost:4000)
+  --url URL       the server (on this machine, at PORT or 4000)
   --talk NAME     ubuntu: 2005, somebody is about to leave Windows; korean: small talk (ubuntu)
   --speed N       how many times as fast as it was (5)
   --wait SECONDS  for somebody to join before it begins, at the longest (20)
@@ -29,9 +29,9 @@ export type Command = {
   loop: boolean
 }
 
-/** Reads the arguments; null where help is wanted. Throws a UsageError. */
-export function parseCommand(args: readonly string[]): Command | null {
-  const { help, loop, ...values } = parse(args)
+/** Reads the arguments; null where help is wanted. `port` is where a server on this machine listens. Throws a UsageError. */
+export function parseCommand(args: readonly string[], port: number): Command | null {
+  const { help, loop, ...values } = parse(args, port)
   if (help) return null
   const talk = talks.find((name) => name === values.talk)
   if (talk === undefined) throw new UsageError(`--talk is one of ${talks.join(', ')}, and not ${values.talk}.`)
@@ -52,12 +52,12 @@ function apiAddress(given: string): string {
   return url.href
 }
 
-function parse(args: readonly string[]) {
+function parse(args: readonly string[], port: number) {
   try {
     return parseArgs({
       args: [...args],
       options: {
-        url: { type: 'string', default: 'http://localhost:4000' },
+        url: { type: 'string', default: `http://localhost:${port}` },
         talk: { type: 'string', default: 'ubuntu' },
         // A quarter of an hour becomes three minutes: fast enough to watch, slow enough to read.
         speed: { type: 'string', default: '5' },

@@ -19,14 +19,14 @@ const topics: Record<Talk, string> = {
 
 const say = (text: string) => void process.stdout.write(`${text}\n`)
 
-async function run(command: Command, signal: AbortSignal): Promise<void> {
+async function run(command: Command, dataDir: string, signal: AbortSignal): Promise<void> {
   const { url, talk } = command
   const log = await readLog(fileURLToPath(new URL(`./${talk}.jsonl`, import.meta.url)), 'maru')
   const [name, lines] = [...log.channels][0]!
   const people = [...new Set(lines.map((line) => line.author))]
 
   say(`Signing in ${people.length} people at ${url} …`)
-  const cast = await assemble(url, await keptSecret(readDataDir(process.env), 'demo-secret'), people, signal)
+  const cast = await assemble(url, await keptSecret(dataDir, 'demo-secret'), people, signal)
   try {
     const channelId = await openChannel(cast, name, topics[talk])
     say(invitation(url, name, channelId))
@@ -43,11 +43,11 @@ async function run(command: Command, signal: AbortSignal): Promise<void> {
   }
 }
 
-/** Where the server keeps its secrets, if it is on this machine, this keeps its own. */
-function readDataDir(env: NodeJS.ProcessEnv): string {
-  const { values, faults } = readSettings({ DATA_DIR: settings.DATA_DIR }, [], env)
+/** What a server on this machine goes by: where it keeps its secrets this keeps its own, and where it listens. */
+function readServerSettings(env: NodeJS.ProcessEnv): { dataDir: string; port: number } {
+  const { values, faults } = readSettings({ DATA_DIR: settings.DATA_DIR, PORT: settings.PORT }, [], env)
   if (faults.length > 0) throw new ConfigError(faults)
-  return values.DATA_DIR
+  return { dataDir: values.DATA_DIR, port: values.PORT }
 }
 
 /** Says what went wrong in words that help. */
@@ -64,13 +64,14 @@ function explain(error: unknown, url: string): string {
 let url = ''
 const stopping = new AbortController()
 try {
-  const command = parseCommand(process.argv.slice(2))
+  const { dataDir, port } = readServerSettings(process.env)
+  const command = parseCommand(process.argv.slice(2), port)
   if (command === null) say(help)
   else {
     url = command.url
     process.on('SIGINT', () => stopping.abort())
     process.on('SIGTERM', () => stopping.abort())
-    await run(command, stopping.signal)
+    await run(command, dataDir, stopping.signal)
   }
 } catch (error) {
   if (!stopping.signal.aborted) {

@@ -5,6 +5,9 @@ import { errorCode } from './format-error.ts'
 import type { Operation } from './operations.ts'
 import type { HttpTelemetry, Transport } from './telemetry.ts'
 
+/** Milliseconds after which people begin to wonder whether anything happens. */
+const slowMs = 1_000
+
 /** An operation that was answered; a subscription, when it was opened or refused. */
 export type AnsweredOperation = {
   requestId: string
@@ -36,7 +39,9 @@ export function createRecorder(log: Logger, telemetry: HttpTelemetry): Recorder 
         errorCodes: errors.map(errorCode),
       }
       const durationMs = Math.round(report.durationMs * 10) / 10
-      log.info({ requestId, userId: viewer?.userId, ...report, durationMs }, 'operation')
+      // A line for each would drown the others; what was answered slowly, or not, is worth one.
+      const isOdd = report.errorCodes.length > 0 || report.durationMs >= slowMs
+      log[isOdd ? 'info' : 'debug']({ requestId, userId: viewer?.userId, ...report, durationMs }, 'operation')
       telemetry.onOperation?.(report)
     },
   }
