@@ -4,40 +4,41 @@ import type { ScheduledMessageRow } from '../server/domain/scheduled-messages.ts
 import type { DeviceRow } from '../server/domain/devices.ts'
 import type { AttachmentKey, AttachmentRow } from '../server/domain/attachments-rows.ts'
 import type { UserRow } from '../server/domain/users.ts'
-import { parseGlobalId } from '../server/lib/global-id.ts'
+import { type GlobalId, parseGlobalId } from '../server/lib/global-id.ts'
 import type { ChannelRow, MessageRow } from '../server/message-store/rows.ts'
 import { builder, ofViewer } from './builder.ts'
 import type { Context } from './context.ts'
 import { findVisibleChannel, mayRead, requireViewer } from './viewer.ts'
 
-type NodeRow = { typename: 'User'; row: UserRow } | { typename: 'Device'; row: DeviceRow } | { typename: 'Channel'; row: ChannelRow } | { typename: 'Message'; row: MessageRow }
+type NodeRow = UserRow | ChannelRow | MessageRow | AttachmentRow | DeviceRow | ScheduledMessageRow | ReminderRow
+
+/** What the rows are that were found by their ids: the id of each says it. */
+const typenames = new WeakMap<object, GlobalId['type']>()
 
 export const nodeType = builder.interfaceRef<unknown>('Node').implement({
   description: 'Whatever has an id. Ids are opaque: do not take them apart.',
   fields: (t) => ({ id: t.id({ description: 'Its own, whatever the type.', resolve: () => '' }) }),
-  // Rows are told apart by what only they have.
-  resolveType: (row) => {
-    const fields = row as object
-    if ('sendAt' in fields) return 'ScheduledMessage'
-    if ('remindAt' in fields) return 'Reminder'
-    if ('filename' in fields) return 'Attachment'
-    if ('tokenHash' in fields) return 'Device'
-    return 'username' in fields ? 'User' : 'memberCount' in fields ? 'Channel' : 'Message'
-  },
+  resolveType: (row) => typenames.get(row as object),
 })
 
 /** What an id stands for, if the viewer may see it. */
-async function findNode(context: Context, id: string): Promise<NodeRow['row'] | ScheduledMessageRow | ReminderRow | AttachmentRow | null> {
-  const viewerId = requireViewer(context)
+async function findNode(context: Context, id: string): Promise<NodeRow | null> {
+  requireViewer(context)
   const parsed = parseGlobalId(id)
-  if (parsed === null) return null
+  const row = parsed === null ? null : await findRow(context, parsed)
+  if (row !== null) typenames.set(row, parsed!.type)
+  return row
+}
+
+async function findRow(context: Context, parsed: GlobalId): Promise<NodeRow | null> {
+  const viewerId = requireViewer(context)
   if (parsed.type === 'User') return context.loaders.user.load(parsed.userId)
   if (parsed.type === 'ScheduledMessage') {
     return context.services.scheduledMessages.find(viewerId, parsed.scheduledMessageId)
   }
   if (parsed.type === 'Reminder') return context.loaders.reminder.load({ userId: viewerId, id: parsed.reminderId })
   if (parsed.type === 'Device') {
-    return parsed.userId === context.viewer!.userId ? context.own.device.load(parsed.deviceId) : null
+    return parsed.userId === viewerId ? context.own.device.load(parsed.deviceId) : null
   }
   if (parsed.type === 'Attachment') return findAttachment(context, { userId: parsed.userId, id: parsed.attachmentId })
   const channel = await findVisibleChannel(context, parsed.channelId)
