@@ -1,0 +1,48 @@
+import type { GraphQLSchema } from 'graphql'
+import type { FieldLimit, Kind } from '../server/rate-limits/kinds.ts'
+import { usernameKey } from '../server/lib/text.ts'
+
+/** Which fields at the root are of which kind. A test holds that each field of the schema stands here once. */
+const fieldsByKind: Partial<Record<Kind, string>> = {
+  SEND: `
+    sendMessage editMessage deleteMessage addReaction removeReaction pinMessage unpinMessage
+    scheduleMessage updateScheduledMessage cancelScheduledMessage removeLinkPreview`,
+  SEARCH: 'searchMessages publicChannels autocomplete',
+  UPLOAD: 'createUpload completeUpload',
+  CREATE: `
+    createChannel openDirectChannel updateChannel joinChannel leaveChannel addMembers removeMember setMemberRole
+    setMessageExpiry setSlowMode createInvite revokeInvite joinByInvite createMessageLink createReminder deleteReminder
+    banMember unbanMember silenceMember reportMessage reportUser resolveReport deleteReportedMessage
+    addContact removeContact blockUser unblockUser registerDevice unregisterDevice
+    requestDataExport updateProfile updateSettings`,
+  LINK: 'invite shortLink',
+  OTHER: `
+    node nodes viewer viewerIsModerator user settings contacts blocks channel channels channelBans invites
+    scheduledMessages reminders devices webPushKey activity activityUnreadCount feed endpoint reports auditLog dataExports
+    refreshSession signOut markRead markUnread markThreadRead markActivityRead saveDraft
+    setActiveChannel setChannelNotifications setPresence setTyping
+    messages inbox presence typing readReceipts`,
+}
+
+/** What has more to say than its kind. */
+const special: Record<string, FieldLimit> = {
+  signUp: { kind: 'SIGN_UP', byAddress: true },
+  signIn: { kind: 'SIGN_IN', byAddress: true, failuresBy: ({ input }) => usernameKey(String(input?.username)) },
+  // Whoever has got hold of somebody's device must not try passwords on it.
+  deleteAccount: { kind: 'SIGN_IN', byAddress: true, failuresBy: ({ username }) => usernameKey(String(username)) },
+}
+
+const limits = new Map<string, FieldLimit>(Object.entries(special))
+for (const [kind, names] of Object.entries(fieldsByKind)) {
+  for (const name of names.trim().split(/\s+/)) limits.set(name, { kind: kind as Kind })
+}
+
+/** Says of each field at the root how it is limited. One that is not listed counts as OTHER. */
+export function markRateLimits(schema: GraphQLSchema): void {
+  for (const type of [schema.getQueryType(), schema.getMutationType(), schema.getSubscriptionType()]) {
+    for (const field of Object.values(type?.getFields() ?? {})) {
+      const rateLimit = limits.get(field.name)
+      if (rateLimit !== undefined) field.extensions = { ...field.extensions, rateLimit }
+    }
+  }
+}
