@@ -3,8 +3,20 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { TypedDocument } from '../document.ts'
+/** What somebody did that is about the viewer. */
+export type ActivityKind =
+  /** Brought the viewer into a channel. */
+  | 'ADDED_TO_CHANNEL'
+  /** Named the viewer in a message. */
+  | 'MENTION'
+  /** Reacted to a message of the viewer’s: told once, however often and with whatever. */
+  | 'REACTION'
+  /** Answered a message of the viewer’s, or one whose replies the viewer follows. */
+  | 'REPLY';
+
 /** Why nothing can be made of a file. */
 export type AttachmentFailure =
+  /** It cannot be read to its end. */
   | 'BROKEN'
   /** Something else than it was said to be. */
   | 'DISGUISED'
@@ -15,6 +27,7 @@ export type AttachmentFailure =
   /** A kind of picture, video or sound that is not known here. */
   | 'UNSUPPORTED';
 
+/** How far a file has come. */
 export type AttachmentStatus =
   /** Nothing can be made of it: `failure` says why. */
   | 'FAILED'
@@ -22,8 +35,26 @@ export type AttachmentStatus =
   | 'PENDING'
   /** Complete; what is shown of it is being made. It can be sent already. */
   | 'PROCESSING'
+  /** Whatever is made of it is there. */
   | 'READY';
 
+export type AuditAction =
+  | 'MEMBER_BANNED'
+  | 'MEMBER_REMOVED'
+  | 'MEMBER_SILENCED'
+  | 'MEMBER_UNBANNED'
+  /** By somebody else than its author. */
+  | 'MESSAGE_DELETED'
+  /** By the operator, as are all that have no `actor`. */
+  | 'MODERATOR_ADDED'
+  | 'MODERATOR_REMOVED'
+  | 'REPORT_RESOLVED'
+  | 'ROLE_CHANGED'
+  /** Before its time; that it has run out is not told. */
+  | 'SILENCE_ENDED'
+  | 'SLOW_MODE_SET';
+
+/** Who can be in a channel. */
 export type ChannelKind =
   /** Two people; there is one for each pair. */
   | 'DIRECT'
@@ -34,18 +65,34 @@ export type ChannelKind =
 
 /** An absent field keeps what is there, and null clears it. */
 export type ChannelNotificationsInput = {
+  /** One that the viewer is in. */
   channelId: string;
+  /** Null is ALL. */
   level?: NotificationLevel | null | undefined;
+  /** Nothing is pushed until then. */
   mutedUntil?: string | null | undefined;
 };
 
+/** A new channel. */
 export type CreateChannelInput = {
+  /** It stays so. */
   kind: ChannelKind;
   /** Who is in it from the beginning, besides the viewer. */
   memberIds?: Array<string> | null | undefined;
   /** Demanded for PUBLIC, none for DIRECT. */
   name?: string | null | undefined;
+  /** Up to 1,000 characters; none for DIRECT. */
   topic?: string | null | undefined;
+};
+
+/** What an invite is made with. */
+export type CreateInviteInput = {
+  /** Where it leads. */
+  channelId: string;
+  /** Until when it is good, at most a year ahead; null for no such time. */
+  expiresAt?: string | null | undefined;
+  /** How often it can be used, from 1 to 10,000; null for any number. */
+  maxUses?: number | null | undefined;
 };
 
 /** A message, a note, or both. */
@@ -58,12 +105,29 @@ export type CreateReminderInput = {
   remindAt: string;
 };
 
+/** A file that is to come. */
 export type CreateUploadInput = {
+  /** Exactly as many bytes will be taken. */
   byteSize: number;
+  /** Such as `image/jpeg`; what the file holds must be that. */
   contentType: string;
+  /** As it is to be shown and saved. */
   filename: string;
 };
 
+export type DataExportStatus =
+  /** It was READY for a week, and is gone. */
+  | 'EXPIRED'
+  /** It could not be made, and can be asked for again after an hour. */
+  | 'FAILED'
+  /** Asked for. */
+  | 'PENDING'
+  /** To be fetched at its `url`. */
+  | 'READY'
+  /** Being made. */
+  | 'RUNNING';
+
+/** Who brings pushes to a device. */
 export type DevicePlatform =
   /** Apple’s devices. */
   | 'APNS'
@@ -74,27 +138,39 @@ export type DevicePlatform =
   /** Browsers. */
   | 'WEB_PUSH';
 
+/** What a message says from now on. */
 export type EditMessageInput = {
+  /** All of it, as for sending. */
   content: string;
+  /** One of the viewer’s own. */
   messageId: string;
 };
 
+/** What somebody may do in a channel. In a DIRECT one both are members. */
 export type MemberRole =
+  /** Keeps order: name and topic, who is in, what others have written. */
   | 'ADMIN'
+  /** Reads and writes. */
   | 'MEMBER'
+  /** Everything, and gives roles. There is always one. */
   | 'OWNER';
 
 /** What a stream says happened. A client that keeps messages by id and puts what it is given in their place is right, whatever the kind. */
 export type MessageEventKind =
   /** New since `after`, whatever happened to it in between. */
   | 'CREATED'
+  /** It is a tombstone now. */
   | 'DELETED'
+  /** It says something else. */
   | 'EDITED'
   /** Thumbnails, link previews or reply counts came in. */
   | 'ENRICHED'
+  /** It was pinned or unpinned. */
   | 'PINS_CHANGED'
+  /** Somebody gave an emoji, or took one back. */
   | 'REACTIONS_CHANGED';
 
+/** Whether people wrote it, or the server tells by it what somebody did. */
 export type MessageKind =
   /** Written by its author about themselves, as with /me. */
   | 'ACTION'
@@ -107,12 +183,18 @@ export type MessageKind =
   /** Written by its author. */
   | 'USER';
 
+/** What of a channel is pushed. */
 export type NotificationLevel =
+  /** Every message. */
   | 'ALL'
+  /** Where the viewer is mentioned or answered. */
   | 'MENTIONS'
+  /** Nothing. */
   | 'NONE';
 
+/** Whether somebody is there. */
 export type PresenceStatus =
+  /** Connected, and not at it just now: for the client to say. */
   | 'AWAY'
   /** Connected, and not to be disturbed: nothing is pushed until it is set otherwise, connected or not. */
   | 'DO_NOT_DISTURB'
@@ -121,11 +203,13 @@ export type PresenceStatus =
   /** Connected with a device. Setting it follows the connections again. */
   | 'ONLINE';
 
+/** Where the device that asks is to be told. */
 export type RegisterDeviceInput = {
   /** The app that the token belongs to: APNs topic, FCM project. */
   appId?: string | null | undefined;
   /** The language of its pushes; null follows the settings. */
   locale?: string | null | undefined;
+  /** Who brings its pushes. */
   platform: DevicePlatform;
   /** APNs sandbox rather than production. */
   sandbox?: boolean | null | undefined;
@@ -133,8 +217,22 @@ export type RegisterDeviceInput = {
   token: string;
 };
 
+export type ReportResolution =
+  /** Something was done about it: the audit log tells what. */
+  | 'ACTION_TAKEN'
+  /** Nothing is wrong with it. */
+  | 'DISMISSED';
+
+export type ReportStatus =
+  | 'ACTION_TAKEN'
+  | 'DISMISSED'
+  | 'OPEN';
+
+/** A message to be sent later. */
 export type ScheduleMessageInput = {
+  /** Where to. */
   channelId: string;
+  /** 1 to 100,000 characters (Unicode code points). */
   content: string;
   /** Chosen by the client, unique for its author. Scheduling again with the same key and the same body gives back the first, for as long as that is not sent; with another body it is a CONFLICT. */
   idempotencyKey?: string | null | undefined;
@@ -144,13 +242,18 @@ export type ScheduleMessageInput = {
 
 /** The kinds of message that people write. */
 export type SendKind =
+  /** What somebody does, as with `/me`. */
   | 'ACTION'
+  /** What somebody says. */
   | 'USER';
 
+/** A message to be sent. */
 export type SendMessageInput = {
   /** Files of the viewer’s own, each uploaded and completed, and part of no other message. */
   attachmentIds?: Array<string> | null | undefined;
+  /** Where to. */
   channelId: string;
+  /** 1 to 100,000 characters (Unicode code points); may be empty where there are attachments. */
   content: string;
   /** Chosen by the client, unique for its author within the channel. Sending again with the same key gives back the first message and sends nothing; with another body it is a CONFLICT. */
   idempotencyKey?: string | null | undefined;
@@ -160,11 +263,15 @@ export type SendMessageInput = {
   replyToId?: string | null | undefined;
 };
 
+/** Who signs in. */
 export type SignInInput = {
+  /** That of the account. */
   password: string;
+  /** Whatever its case. */
   username: string;
 };
 
+/** A new account. */
 export type SignUpInput = {
   /** The username where it is left out. */
   displayName?: string | null | undefined;
@@ -174,10 +281,21 @@ export type SignUpInput = {
   username: string;
 };
 
+export type SuggestionKind =
+  /** A PUBLIC channel, or another one that the viewer is in. A DIRECT one is suggested as the other person. */
+  | 'CHANNEL'
+  /** Something that several people have searched for lately. */
+  | 'TERM'
+  /** A person. */
+  | 'USER';
+
 /** An absent field keeps what is there, and null clears it. */
 export type UpdateChannelInput = {
+  /** A GROUP or PUBLIC one. */
   channelId: string;
+  /** Up to 80 characters; a PUBLIC channel keeps one. */
   name?: string | null | undefined;
+  /** Up to 1,000 characters. */
   topic?: string | null | undefined;
 };
 
@@ -191,7 +309,9 @@ export type UpdateProfileInput = {
 
 /** An absent field keeps what is there. */
 export type UpdateScheduledMessageInput = {
+  /** All that it will say. */
   content?: string | null | undefined;
+  /** One of the viewer’s own, not sent yet. */
   id: string;
   /** Yet to come, and at most a year ahead. */
   sendAt?: string | null | undefined;
@@ -213,6 +333,84 @@ export type UpdateSettingsInput = {
   quietHoursStart?: string | null | undefined;
   /** A zone of the IANA’s database, such as `Asia/Seoul`; null is `UTC`. */
   timeZone?: string | null | undefined;
+};
+
+export type DataExportFragment = {
+  status: DataExportStatus,
+  createdAt: string,
+  url: string | null,
+  expiresAt: string | null,
+  byteSize: number | null
+};
+
+export type DataExportsQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type DataExportsQuery = {
+  dataExports: Array<DataExportFragment>
+};
+
+export type RequestDataExportMutationVariables = Exact<{ [key: string]: never; }>;
+
+
+export type RequestDataExportMutation = {
+  requestDataExport: DataExportFragment
+};
+
+export type DeleteAccountMutationVariables = Exact<{
+  username: string;
+  password?: string | null | undefined;
+  deleteMessages?: boolean | null | undefined;
+}>;
+
+
+export type DeleteAccountMutation = {
+  deleteAccount: boolean
+};
+
+export type ActivityFragment = {
+  id: string,
+  order: number,
+  kind: ActivityKind,
+  at: string,
+  emoji: string | null,
+  read: boolean,
+  actor: UserFragment,
+  channel: {
+    id: string,
+    kind: ChannelKind,
+    name: string | null
+  },
+  message: MessageFragment | null
+};
+
+export type ActivityQueryVariables = Exact<{
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type ActivityQuery = {
+  activityUnreadCount: number,
+  activity: {
+    edges: Array<{
+      cursor: string,
+      node: ActivityFragment
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
+};
+
+export type MarkActivityReadMutationVariables = Exact<{
+  upTo: string;
+}>;
+
+
+export type MarkActivityReadMutation = {
+  markActivityRead: number
 };
 
 export type AttachmentFragment = {
@@ -298,6 +496,23 @@ export type AttachmentQuery = {
    | null
 };
 
+export type AutocompleteQueryVariables = Exact<{
+  prefix: string;
+  kinds?: Array<SuggestionKind> | null | undefined;
+  channelId?: string | null | undefined;
+  first?: number | null | undefined;
+}>;
+
+
+export type AutocompleteQuery = {
+  autocomplete: Array<{
+    kind: SuggestionKind,
+    text: string,
+    user: UserFragment | null,
+    channel: ChannelFragment | null
+  }>
+};
+
 export type BlocksQueryVariables = Exact<{
   first?: number | null | undefined;
   after?: string | null | undefined;
@@ -343,7 +558,8 @@ export type ChannelFragment = {
   firstSeq: number,
   lastSeq: number,
   memberCount: number,
-  messageExpirySeconds: number | null
+  messageExpirySeconds: number | null,
+  slowModeSeconds: number | null
 };
 
 export type ViewerChannelFragment = (
@@ -663,6 +879,111 @@ export type SetActiveChannelMutation = {
   setActiveChannel: boolean
 };
 
+export type EndpointQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type EndpointQuery = {
+  endpoint: {
+    url: string,
+    expiresAt: string
+  }
+};
+
+export type FeedQueryVariables = Exact<{
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type FeedQuery = {
+  feed: {
+    edges: Array<{
+      cursor: string,
+      node: MessageFragment
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
+};
+
+export type InviteFragment = {
+  code: string,
+  url: string,
+  createdAt: string,
+  expiresAt: string | null,
+  usesLeft: number | null,
+  good: boolean,
+  channel: ChannelFragment,
+  createdBy: UserFragment
+};
+
+export type InviteQueryVariables = Exact<{
+  code: string;
+}>;
+
+
+export type InviteQuery = {
+  invite: InviteFragment | null
+};
+
+export type InvitesQueryVariables = Exact<{
+  channelId: string;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type InvitesQuery = {
+  invites: {
+    edges: Array<{
+      node: (
+        {
+        maxUses: number | null,
+        revokedAt: string | null,
+        uses: number | null,
+        visits: number | null
+      }
+        & InviteFragment
+      )
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
+};
+
+export type CreateInviteMutationVariables = Exact<{
+  input: CreateInviteInput;
+}>;
+
+
+export type CreateInviteMutation = {
+  createInvite: InviteFragment
+};
+
+export type RevokeInviteMutationVariables = Exact<{
+  code: string;
+}>;
+
+
+export type RevokeInviteMutation = {
+  revokeInvite: InviteFragment
+};
+
+export type JoinByInviteMutationVariables = Exact<{
+  code: string;
+}>;
+
+
+export type JoinByInviteMutation = {
+  joinByInvite: {
+    channel: ViewerChannelFragment
+  }
+};
+
 export type LinkPreviewFragment = {
   url: string,
   title: string | null,
@@ -723,6 +1044,7 @@ export type MemberFragment = {
   role: MemberRole,
   joinedAt: string,
   lastReadSeq: number,
+  silencedUntil: string | null,
   user: UserFragment
 };
 
@@ -991,6 +1313,7 @@ export type EditMessageMutation = {
 
 export type DeleteMessageMutationVariables = Exact<{
   messageId: string;
+  reason?: string | null | undefined;
 }>;
 
 
@@ -1057,6 +1380,205 @@ export type MarkThreadReadMutation = {
     message: {
       id: string,
       viewerThread: ThreadStateFragment | null
+    }
+  }
+};
+
+export type BanMemberMutationVariables = Exact<{
+  channelId: string;
+  userId: string;
+  until?: string | null | undefined;
+  reason?: string | null | undefined;
+}>;
+
+
+export type BanMemberMutation = {
+  banMember: {
+    channel: {
+      id: string,
+      memberCount: number
+    }
+  }
+};
+
+export type UnbanMemberMutationVariables = Exact<{
+  channelId: string;
+  userId: string;
+}>;
+
+
+export type UnbanMemberMutation = {
+  unbanMember: {
+    channel: {
+      id: string
+    }
+  }
+};
+
+export type ChannelBansQueryVariables = Exact<{
+  channelId: string;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type ChannelBansQuery = {
+  channelBans: {
+    edges: Array<{
+      node: {
+        bannedAt: string,
+        until: string | null,
+        reason: string | null,
+        user: UserFragment,
+        bannedBy: UserFragment
+      }
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
+};
+
+export type SilenceMemberMutationVariables = Exact<{
+  channelId: string;
+  userId: string;
+  until?: string | null | undefined;
+  reason?: string | null | undefined;
+}>;
+
+
+export type SilenceMemberMutation = {
+  silenceMember: {
+    channel: {
+      id: string
+    }
+  }
+};
+
+export type SetSlowModeMutationVariables = Exact<{
+  channelId: string;
+  seconds?: number | null | undefined;
+}>;
+
+
+export type SetSlowModeMutation = {
+  setSlowMode: {
+    channel: {
+      id: string,
+      slowModeSeconds: number | null
+    }
+  }
+};
+
+export type ReportMessageMutationVariables = Exact<{
+  messageId: string;
+  reason: string;
+}>;
+
+
+export type ReportMessageMutation = {
+  reportMessage: boolean
+};
+
+export type ReportUserMutationVariables = Exact<{
+  userId: string;
+  reason: string;
+}>;
+
+
+export type ReportUserMutation = {
+  reportUser: boolean
+};
+
+export type ReportFragment = {
+  id: string,
+  channelId: string | null,
+  messageId: string | null,
+  reason: string,
+  content: string | null,
+  createdAt: string,
+  status: ReportStatus,
+  resolvedAt: string | null,
+  note: string | null,
+  reporter: UserFragment,
+  subject: UserFragment,
+  resolvedBy: UserFragment | null
+};
+
+export type ReportsQueryVariables = Exact<{
+  channelId?: string | null | undefined;
+  status?: ReportStatus | null | undefined;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type ReportsQuery = {
+  reports: {
+    edges: Array<{
+      node: ReportFragment
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
+    }
+  }
+};
+
+export type ResolveReportMutationVariables = Exact<{
+  id: string;
+  resolution: ReportResolution;
+  note?: string | null | undefined;
+}>;
+
+
+export type ResolveReportMutation = {
+  resolveReport: ReportFragment
+};
+
+export type DeleteReportedMessageMutationVariables = Exact<{
+  id: string;
+  reason?: string | null | undefined;
+}>;
+
+
+export type DeleteReportedMessageMutation = {
+  deleteReportedMessage: ReportFragment
+};
+
+export type AuditLogQueryVariables = Exact<{
+  channelId?: string | null | undefined;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type AuditLogQuery = {
+  auditLog: {
+    edges: Array<{
+      node: {
+        channelId: string | null,
+        number: number,
+        at: string,
+        action: AuditAction,
+        messageId: string | null,
+        reportId: string | null,
+        reason: string | null,
+        content: string | null,
+        until: string | null,
+        roleBefore: MemberRole | null,
+        role: MemberRole | null,
+        seconds: number | null,
+        resolution: ReportResolution | null,
+        hash: string,
+        actor: UserFragment | null,
+        subject: UserFragment | null
+      }
+    }>,
+    pageInfo: {
+      hasNextPage: boolean,
+      endCursor: string | null
     }
   }
 };
@@ -1210,6 +1732,46 @@ export type UpdateSettingsMutation = {
   updateSettings: SettingsFragment
 };
 
+export type CreateMessageLinkMutationVariables = Exact<{
+  messageId: string;
+}>;
+
+
+export type CreateMessageLinkMutation = {
+  createMessageLink: {
+    code: string,
+    url: string,
+    visits: number
+  }
+};
+
+export type ShortLinkQueryVariables = Exact<{
+  code: string;
+}>;
+
+
+export type ShortLinkQuery = {
+  shortLink:
+    | (
+      {
+      __typename: 'Invite'
+    }
+      & InviteFragment
+    )
+    | {
+      __typename: 'MessageLink',
+      message: (
+        {
+        channel: {
+          id: string
+        }
+      }
+        & MessageFragment
+      )
+    }
+   | null
+};
+
 export type MessageEventFragment = {
   stream: string,
   cursor: string,
@@ -1235,6 +1797,15 @@ export type InboxSubscriptionVariables = Exact<{
 export type InboxSubscription = {
   inbox:
     | {
+      __typename: 'ActivityEvent',
+      stream: string,
+      cursor: string,
+      activityId: string | null,
+      unreadCount: number,
+      readUpTo: number,
+      activity: ActivityFragment | null
+    }
+    | {
       __typename: 'ChannelUpdatedEvent',
       stream: string,
       cursor: string,
@@ -1255,7 +1826,9 @@ export type InboxSubscription = {
     }
     | (
       {
-      __typename: 'MessageEvent'
+      __typename: 'MessageEvent',
+      stream: string,
+      cursor: string
     }
       & MessageEventFragment
     )
@@ -1327,7 +1900,8 @@ export type UserFragment = {
   username: string,
   displayName: string,
   avatarUrl: string | null,
-  bot: boolean
+  bot: boolean,
+  deleted: boolean
 };
 
 export type PresenceFragment = {
@@ -1434,6 +2008,34 @@ export type ErrorCode =
   | 'UNAUTHENTICATED'
   | 'UNAVAILABLE'
 
+const DataExportText = `fragment DataExport on DataExport {
+  status
+  createdAt
+  url
+  expiresAt
+  byteSize
+}`
+
+const ActivityText = `fragment Activity on Activity {
+  id
+  order
+  kind
+  at
+  actor {
+    ...User
+  }
+  channel {
+    id
+    kind
+    name
+  }
+  message {
+    ...Message
+  }
+  emoji
+  read
+}`
+
 const AttachmentText = `fragment Attachment on Attachment {
   id
   filename
@@ -1466,6 +2068,7 @@ const ChannelText = `fragment Channel on Channel {
   lastSeq
   memberCount
   messageExpirySeconds
+  slowModeSeconds
 }`
 
 const ViewerChannelText = `fragment ViewerChannel on Channel {
@@ -1502,6 +2105,21 @@ const DeviceText = `fragment Device on Device {
   createdAt
 }`
 
+const InviteText = `fragment Invite on Invite {
+  code
+  url
+  channel {
+    ...Channel
+  }
+  createdBy {
+    ...User
+  }
+  createdAt
+  expiresAt
+  usesLeft
+  good
+}`
+
 const LinkPreviewText = `fragment LinkPreview on LinkPreview {
   url
   title
@@ -1519,6 +2137,7 @@ const MemberText = `fragment Member on Member {
   role
   joinedAt
   lastReadSeq
+  silencedUntil
 }`
 
 const MessageText = `fragment Message on Message {
@@ -1589,6 +2208,27 @@ const ThreadStateText = `fragment ThreadState on ThreadState {
   unreadCount
 }`
 
+const ReportText = `fragment Report on Report {
+  id
+  reporter {
+    ...User
+  }
+  subject {
+    ...User
+  }
+  channelId
+  messageId
+  reason
+  content
+  createdAt
+  status
+  resolvedBy {
+    ...User
+  }
+  resolvedAt
+  note
+}`
+
 const ReminderText = `fragment Reminder on Reminder {
   id
   message {
@@ -1642,6 +2282,7 @@ const UserText = `fragment User on User {
   displayName
   avatarUrl
   bot
+  deleted
 }`
 
 const PresenceText = `fragment Presence on Presence {
@@ -1658,6 +2299,69 @@ const SessionText = `fragment Session on AuthPayload {
     ...User
   }
 }`
+
+export const DataExportsDocument: TypedDocument<DataExportsQuery, DataExportsQueryVariables> = {
+  name: 'DataExports',
+  text: `query DataExports {
+  dataExports {
+    ...DataExport
+  }
+}
+${DataExportText}`,
+}
+
+export const RequestDataExportDocument: TypedDocument<RequestDataExportMutation, RequestDataExportMutationVariables> = {
+  name: 'RequestDataExport',
+  text: `mutation RequestDataExport {
+  requestDataExport {
+    ...DataExport
+  }
+}
+${DataExportText}`,
+}
+
+export const DeleteAccountDocument: TypedDocument<DeleteAccountMutation, DeleteAccountMutationVariables> = {
+  name: 'DeleteAccount',
+  text: `mutation DeleteAccount($username: String!, $password: String, $deleteMessages: Boolean) {
+  deleteAccount(
+    username: $username
+    password: $password
+    deleteMessages: $deleteMessages
+  )
+}`,
+}
+
+export const ActivityDocument: TypedDocument<ActivityQuery, ActivityQueryVariables> = {
+  name: 'Activity',
+  text: `query Activity($first: Int, $after: String) {
+  activity(first: $first, after: $after) {
+    edges {
+      cursor
+      node {
+        ...Activity
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+  activityUnreadCount
+}
+${ActivityText}
+${AttachmentText}
+${LinkPreviewText}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const MarkActivityReadDocument: TypedDocument<MarkActivityReadMutation, MarkActivityReadMutationVariables> = {
+  name: 'MarkActivityRead',
+  text: `mutation MarkActivityRead($upTo: ID!) {
+  markActivityRead(upTo: $upTo)
+}`,
+}
 
 export const CreateUploadDocument: TypedDocument<CreateUploadMutation, CreateUploadMutationVariables> = {
   name: 'CreateUpload',
@@ -1697,6 +2401,29 @@ export const AttachmentDocument: TypedDocument<AttachmentQuery, AttachmentQueryV
   }
 }
 ${AttachmentText}`,
+}
+
+export const AutocompleteDocument: TypedDocument<AutocompleteQuery, AutocompleteQueryVariables> = {
+  name: 'Autocomplete',
+  text: `query Autocomplete($prefix: String!, $kinds: [SuggestionKind!], $channelId: ID, $first: Int) {
+  autocomplete(
+    prefix: $prefix
+    kinds: $kinds
+    channelId: $channelId
+    first: $first
+  ) {
+    kind
+    text
+    user {
+      ...User
+    }
+    channel {
+      ...Channel
+    }
+  }
+}
+${ChannelText}
+${UserText}`,
 }
 
 export const BlocksDocument: TypedDocument<BlocksQuery, BlocksQueryVariables> = {
@@ -2033,6 +2760,118 @@ export const SetActiveChannelDocument: TypedDocument<SetActiveChannelMutation, S
 }`,
 }
 
+export const EndpointDocument: TypedDocument<EndpointQuery, EndpointQueryVariables> = {
+  name: 'Endpoint',
+  text: `query Endpoint {
+  endpoint {
+    url
+    expiresAt
+  }
+}`,
+}
+
+export const FeedDocument: TypedDocument<FeedQuery, FeedQueryVariables> = {
+  name: 'Feed',
+  text: `query Feed($first: Int, $after: String) {
+  feed(first: $first, after: $after) {
+    edges {
+      cursor
+      node {
+        ...Message
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+${AttachmentText}
+${LinkPreviewText}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
+export const InviteDocument: TypedDocument<InviteQuery, InviteQueryVariables> = {
+  name: 'Invite',
+  text: `query Invite($code: String!) {
+  invite(code: $code) {
+    ...Invite
+  }
+}
+${ChannelText}
+${InviteText}
+${UserText}`,
+}
+
+export const InvitesDocument: TypedDocument<InvitesQuery, InvitesQueryVariables> = {
+  name: 'Invites',
+  text: `query Invites($channelId: ID!, $first: Int, $after: String) {
+  invites(channelId: $channelId, first: $first, after: $after) {
+    edges {
+      node {
+        ...Invite
+        maxUses
+        revokedAt
+        uses
+        visits
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+${ChannelText}
+${InviteText}
+${UserText}`,
+}
+
+export const CreateInviteDocument: TypedDocument<CreateInviteMutation, CreateInviteMutationVariables> = {
+  name: 'CreateInvite',
+  text: `mutation CreateInvite($input: CreateInviteInput!) {
+  createInvite(input: $input) {
+    ...Invite
+  }
+}
+${ChannelText}
+${InviteText}
+${UserText}`,
+}
+
+export const RevokeInviteDocument: TypedDocument<RevokeInviteMutation, RevokeInviteMutationVariables> = {
+  name: 'RevokeInvite',
+  text: `mutation RevokeInvite($code: String!) {
+  revokeInvite(code: $code) {
+    ...Invite
+  }
+}
+${ChannelText}
+${InviteText}
+${UserText}`,
+}
+
+export const JoinByInviteDocument: TypedDocument<JoinByInviteMutation, JoinByInviteMutationVariables> = {
+  name: 'JoinByInvite',
+  text: `mutation JoinByInvite($code: String!) {
+  joinByInvite(code: $code) {
+    channel {
+      ...ViewerChannel
+    }
+  }
+}
+${AttachmentText}
+${ChannelText}
+${ViewerChannelText}
+${LinkPreviewText}
+${MemberText}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
 export const MessageLinkPreviewsDocument: TypedDocument<MessageLinkPreviewsQuery, MessageLinkPreviewsQueryVariables> = {
   name: 'MessageLinkPreviews',
   text: `query MessageLinkPreviews($id: ID!) {
@@ -2254,8 +3093,8 @@ ${UserText}`,
 
 export const DeleteMessageDocument: TypedDocument<DeleteMessageMutation, DeleteMessageMutationVariables> = {
   name: 'DeleteMessage',
-  text: `mutation DeleteMessage($messageId: ID!) {
-  deleteMessage(messageId: $messageId) {
+  text: `mutation DeleteMessage($messageId: ID!, $reason: String) {
+  deleteMessage(messageId: $messageId, reason: $reason) {
     message {
       ...Message
     }
@@ -2345,6 +3184,180 @@ export const MarkThreadReadDocument: TypedDocument<MarkThreadReadMutation, MarkT
   }
 }
 ${ThreadStateText}`,
+}
+
+export const BanMemberDocument: TypedDocument<BanMemberMutation, BanMemberMutationVariables> = {
+  name: 'BanMember',
+  text: `mutation BanMember($channelId: ID!, $userId: ID!, $until: DateTime, $reason: String) {
+  banMember(
+    channelId: $channelId
+    userId: $userId
+    until: $until
+    reason: $reason
+  ) {
+    channel {
+      id
+      memberCount
+    }
+  }
+}`,
+}
+
+export const UnbanMemberDocument: TypedDocument<UnbanMemberMutation, UnbanMemberMutationVariables> = {
+  name: 'UnbanMember',
+  text: `mutation UnbanMember($channelId: ID!, $userId: ID!) {
+  unbanMember(channelId: $channelId, userId: $userId) {
+    channel {
+      id
+    }
+  }
+}`,
+}
+
+export const ChannelBansDocument: TypedDocument<ChannelBansQuery, ChannelBansQueryVariables> = {
+  name: 'ChannelBans',
+  text: `query ChannelBans($channelId: ID!, $first: Int, $after: String) {
+  channelBans(channelId: $channelId, first: $first, after: $after) {
+    edges {
+      node {
+        user {
+          ...User
+        }
+        bannedBy {
+          ...User
+        }
+        bannedAt
+        until
+        reason
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+${UserText}`,
+}
+
+export const SilenceMemberDocument: TypedDocument<SilenceMemberMutation, SilenceMemberMutationVariables> = {
+  name: 'SilenceMember',
+  text: `mutation SilenceMember($channelId: ID!, $userId: ID!, $until: DateTime, $reason: String) {
+  silenceMember(
+    channelId: $channelId
+    userId: $userId
+    until: $until
+    reason: $reason
+  ) {
+    channel {
+      id
+    }
+  }
+}`,
+}
+
+export const SetSlowModeDocument: TypedDocument<SetSlowModeMutation, SetSlowModeMutationVariables> = {
+  name: 'SetSlowMode',
+  text: `mutation SetSlowMode($channelId: ID!, $seconds: Int) {
+  setSlowMode(channelId: $channelId, seconds: $seconds) {
+    channel {
+      id
+      slowModeSeconds
+    }
+  }
+}`,
+}
+
+export const ReportMessageDocument: TypedDocument<ReportMessageMutation, ReportMessageMutationVariables> = {
+  name: 'ReportMessage',
+  text: `mutation ReportMessage($messageId: ID!, $reason: String!) {
+  reportMessage(messageId: $messageId, reason: $reason)
+}`,
+}
+
+export const ReportUserDocument: TypedDocument<ReportUserMutation, ReportUserMutationVariables> = {
+  name: 'ReportUser',
+  text: `mutation ReportUser($userId: ID!, $reason: String!) {
+  reportUser(userId: $userId, reason: $reason)
+}`,
+}
+
+export const ReportsDocument: TypedDocument<ReportsQuery, ReportsQueryVariables> = {
+  name: 'Reports',
+  text: `query Reports($channelId: ID, $status: ReportStatus, $first: Int, $after: String) {
+  reports(channelId: $channelId, status: $status, first: $first, after: $after) {
+    edges {
+      node {
+        ...Report
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+${ReportText}
+${UserText}`,
+}
+
+export const ResolveReportDocument: TypedDocument<ResolveReportMutation, ResolveReportMutationVariables> = {
+  name: 'ResolveReport',
+  text: `mutation ResolveReport($id: ID!, $resolution: ReportResolution!, $note: String) {
+  resolveReport(id: $id, resolution: $resolution, note: $note) {
+    ...Report
+  }
+}
+${ReportText}
+${UserText}`,
+}
+
+export const DeleteReportedMessageDocument: TypedDocument<DeleteReportedMessageMutation, DeleteReportedMessageMutationVariables> = {
+  name: 'DeleteReportedMessage',
+  text: `mutation DeleteReportedMessage($id: ID!, $reason: String) {
+  deleteReportedMessage(id: $id, reason: $reason) {
+    ...Report
+  }
+}
+${ReportText}
+${UserText}`,
+}
+
+export const AuditLogDocument: TypedDocument<AuditLogQuery, AuditLogQueryVariables> = {
+  name: 'AuditLog',
+  text: `query AuditLog($channelId: ID, $first: Int, $after: String) {
+  auditLog(channelId: $channelId, first: $first, after: $after) {
+    edges {
+      node {
+        channelId
+        number
+        at
+        action
+        actor {
+          ...User
+        }
+        subject {
+          ...User
+        }
+        messageId
+        reportId
+        reason
+        content
+        until
+        roleBefore
+        role
+        seconds
+        resolution
+        hash
+      }
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+${UserText}`,
 }
 
 export const RemindersDocument: TypedDocument<RemindersQuery, RemindersQueryVariables> = {
@@ -2484,6 +3497,44 @@ export const UpdateSettingsDocument: TypedDocument<UpdateSettingsMutation, Updat
 ${SettingsText}`,
 }
 
+export const CreateMessageLinkDocument: TypedDocument<CreateMessageLinkMutation, CreateMessageLinkMutationVariables> = {
+  name: 'CreateMessageLink',
+  text: `mutation CreateMessageLink($messageId: ID!) {
+  createMessageLink(messageId: $messageId) {
+    code
+    url
+    visits
+  }
+}`,
+}
+
+export const ShortLinkDocument: TypedDocument<ShortLinkQuery, ShortLinkQueryVariables> = {
+  name: 'ShortLink',
+  text: `query ShortLink($code: String!) {
+  shortLink(code: $code) {
+    __typename
+    ... on Invite {
+      ...Invite
+    }
+    ... on MessageLink {
+      message {
+        ...Message
+        channel {
+          id
+        }
+      }
+    }
+  }
+}
+${AttachmentText}
+${ChannelText}
+${InviteText}
+${LinkPreviewText}
+${MessageText}
+${ReactionText}
+${UserText}`,
+}
+
 export const MessagesDocument: TypedDocument<MessagesSubscription, MessagesSubscriptionVariables> = {
   name: 'Messages',
   text: `subscription Messages($channelId: ID!, $after: String) {
@@ -2504,12 +3555,14 @@ export const InboxDocument: TypedDocument<InboxSubscription, InboxSubscriptionVa
   text: `subscription Inbox($after: [String!]) {
   inbox(after: $after) {
     __typename
+    ... on Event {
+      stream
+      cursor
+    }
     ... on MessageEvent {
       ...MessageEvent
     }
     ... on MembershipEvent {
-      stream
-      cursor
       channel {
         ...Channel
         cursor
@@ -2522,33 +3575,32 @@ export const InboxDocument: TypedDocument<InboxSubscription, InboxSubscriptionVa
       }
     }
     ... on ChannelUpdatedEvent {
-      stream
-      cursor
       channel {
         ...Channel
       }
     }
     ... on ReadStateEvent {
-      stream
-      cursor
       channel {
         id
       }
       lastReadSeq
     }
+    ... on ActivityEvent {
+      activityId
+      activity {
+        ...Activity
+      }
+      unreadCount
+      readUpTo
+    }
     ... on ReminderEvent {
-      stream
-      cursor
       reminder {
         ...Reminder
       }
     }
-    ... on SyncedEvent {
-      stream
-      cursor
-    }
   }
 }
+${ActivityText}
 ${AttachmentText}
 ${ChannelText}
 ${LinkPreviewText}
