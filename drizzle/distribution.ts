@@ -1,10 +1,10 @@
 import { type AnyColumn, getTableName } from 'drizzle-orm'
 import type { Transaction } from './connection.ts'
 import {
-  accountChanges, accounts, activeChannels, attachments, blocks, buckets, channelBuckets, channels, contacts, credentials,
-  devices, directChannels, drafts, expirations, identities, imports, linkCache, linkHosts, linkPreviews, members, mentions,
-  messageChanges, messages, outbox, pushDeliveries, reactions, reminders, replies, scheduledMessages, sendKeys, sessions,
-  settings, threads, usernames, users, workerLeases,
+  accountChanges, accounts, activeChannels, activities, activityMarks, attachments, auditContents, auditLog, bans, blocks, buckets, channelBuckets, channels, contacts, credentials, dataExports,
+  devices, directChannels, drafts, expirations, feedEntries, feedSpans, identities, imports, inviteUses, invites, linkCache, linkHosts, linkPreviews, members, mentions,
+  messageChanges, messageLinks, messages, outbox, pushDeliveries, reactions, reminders, replies, reports, scheduledMessages, sendKeys, sessions,
+  nameKeys, searchSamples, settings, shortLinks, shortLinkVisits, suggestionNodes, suggestionTrees, threads, usernames, users, workerLeases,
 } from './tables/index.ts'
 
 type Runner = Pick<Transaction, 'run'>
@@ -18,24 +18,28 @@ export const groups: readonly (readonly AnyColumn[])[] = [
   [
     channels.id, members.channelId, messages.channelId, channelBuckets.channelId, messageChanges.channelId,
     sendKeys.channelId, mentions.channelId, reactions.channelId, replies.channelId, threads.channelId, outbox.channelId,
-    expirations.channelId, linkPreviews.channelId,
+    expirations.channelId, linkPreviews.channelId, feedSpans.channelId, bans.channelId,
+    invites.channelId, inviteUses.channelId, messageLinks.channelId,
   ],
   [
-    users.id, accounts.userId, accountChanges.userId, credentials.userId, sessions.userId, drafts.userId,
+    users.id, accounts.userId, accountChanges.userId, activities.userId, activityMarks.userId, credentials.userId, sessions.userId, drafts.userId,
     directChannels.lowUserId, contacts.userId, blocks.userId, attachments.userId, devices.userId, activeChannels.userId,
-    pushDeliveries.userId, settings.userId, scheduledMessages.userId, reminders.userId,
+    pushDeliveries.userId, settings.userId, feedEntries.userId, scheduledMessages.userId, reminders.userId, dataExports.userId,
+    searchSamples.userId,
   ],
   [usernames.key],
   [identities.subject],
   [linkCache.urlHash],
   [linkHosts.host],
+  [nameKeys.lead, suggestionNodes.lead],
+  [shortLinks.code, shortLinkVisits.code],
 ]
 
 /**
  * Tables that stay on the coordinator, whole: they are small, are asked for by processes as they start and not by
  * people, and what is locked on them must be locked in one place.
  */
-export const undistributed = [workerLeases, imports, buckets]
+export const undistributed = [workerLeases, imports, buckets, reports, auditLog, auditContents, suggestionTrees]
 
 /** Whether Citus is set up in this database. */
 async function hasCitus({ run }: Runner): Promise<boolean> {

@@ -15,8 +15,8 @@ export const accountChanges = pgTable(
   'account_changes',
   {
     userId: snowflake('user_id').notNull(),
-    kind: text({ enum: ['READ', 'CHANNEL', 'MEMBERSHIP', 'REMINDER'] }).notNull(),
-    /** Of a REMINDER, the reminder's id. */
+    kind: text({ enum: ['READ', 'CHANNEL', 'MEMBERSHIP', 'REMINDER', 'ACTIVITY'] }).notNull(),
+    /** Of a REMINDER, the reminder's id; of an ACTIVITY, the activity's, or 0 for what is unread of all. */
     channelId: snowflake('channel_id').notNull(),
     change: integer().notNull(),
   },

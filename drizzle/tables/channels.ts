@@ -84,6 +84,8 @@ export const members = pgTable(
   (table) => [
     primaryKey({ columns: [table.channelId, table.userId] }),
     index('members_user').on(table.userId).where(sql`${table.leftAt} is null`),
+    // Where somebody was, which is asked when they want their data, or theirs deleted.
+    index('members_former').on(table.userId).where(sql`${table.leftAt} is not null`),
     index('members_change').on(table.channelId, table.change),
   ],
 )

@@ -12,5 +12,7 @@ export const contacts = pgTable(
   (table) => [
     primaryKey({ columns: [table.userId, table.contactId] }),
     index('contacts_added_at').on(table.userId, table.addedAt, table.contactId),
+    // On whose lists somebody is who goes.
+    index('contacts_contact').on(table.contactId),
   ],
 )

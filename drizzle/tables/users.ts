@@ -25,10 +25,17 @@ export const users = pgTable('users', {
 })
 
 /** Who holds a name. The key is the name in NFC and lower case, so that two names that look the same are one. */
-export const usernames = pgTable('usernames', {
-  key: text().primaryKey(),
-  userId: snowflake('user_id').notNull(),
-})
+export const usernames = pgTable(
+  'usernames',
+  {
+    key: text().primaryKey(),
+    /** 0 where its holder was deleted: then it is nobody's, and stands for nobody. */
+    userId: snowflake('user_id').notNull(),
+    /** Until when nobody may take it, as its holder was deleted; null where it is somebody's. */
+    heldUntil: instant('held_until'),
+  },
+  (table) => [index('usernames_held_until').on(table.heldUntil).where(sql`${table.heldUntil} is not null`)],
+)
 
 /** Passwords, as argon2id hashes; a person who signs in elsewhere has none. */
 export const credentials = pgTable('credentials', {
@@ -43,8 +50,15 @@ export const identities = pgTable(
     issuer: text().notNull(),
     subject: text().notNull(),
     userId: snowflake('user_id').notNull(),
+    /** Until when it goes on standing for a user who was deleted, so that a token which is left makes no new one. */
+    heldUntil: instant('held_until'),
   },
-  (table) => [primaryKey({ columns: [table.issuer, table.subject] })],
+  (table) => [
+    primaryKey({ columns: [table.issuer, table.subject] }),
+    // Asked for when somebody goes, or wants to know what is kept of them.
+    index('identities_user').on(table.userId),
+    index('identities_held_until').on(table.heldUntil).where(sql`${table.heldUntil} is not null`),
+  ],
 )
 
 /**
