@@ -1,10 +1,12 @@
 import { type AnyColumn, getTableName } from 'drizzle-orm'
 import type { Transaction } from './connection.ts'
 import {
-  accountChanges, accounts, activeChannels, activities, activityMarks, attachments, auditContents, auditLog, bans, blocks, buckets, channelBuckets, channels, contacts, credentials, dataExports,
-  devices, directChannels, drafts, expirations, feedEntries, feedSpans, identities, imports, inviteUses, invites, linkCache, linkHosts, linkPreviews, members, mentions,
-  messageChanges, messageLinks, messages, outbox, pushDeliveries, reactions, reminders, replies, reports, scheduledMessages, sendKeys, sessions,
-  nameKeys, searchSamples, settings, shortLinks, shortLinkVisits, suggestionNodes, suggestionTrees, threads, usernames, users, workerLeases,
+  accountChanges, accounts, activeChannels, activities, activityMarks, attachments, auditContents, auditLog, bans,
+  blocks, buckets, channelBuckets, channels, contacts, credentials, dataExports, devices, directChannels, drafts,
+  expirations, feedEntries, feedSpans, identities, imports, invites, inviteUses, linkCache, linkHosts, linkPreviews,
+  members, mentions, messageChanges, messageLinks, messages, nameKeys, outbox, pushDeliveries, reactions, reminders,
+  replies, reports, scheduledMessages, searchSamples, sendKeys, sessions, settings, shortLinks, shortLinkVisits,
+  suggestionNodes, suggestionTrees, threads, usernames, users, workerLeases,
 } from './tables/index.ts'
 
 type Runner = Pick<Transaction, 'run'>
@@ -17,15 +19,15 @@ type Runner = Pick<Transaction, 'run'>
 export const groups: readonly (readonly AnyColumn[])[] = [
   [
     channels.id, members.channelId, messages.channelId, channelBuckets.channelId, messageChanges.channelId,
-    sendKeys.channelId, mentions.channelId, reactions.channelId, replies.channelId, threads.channelId, outbox.channelId,
-    expirations.channelId, linkPreviews.channelId, feedSpans.channelId, bans.channelId,
+    sendKeys.channelId, mentions.channelId, reactions.channelId, replies.channelId, threads.channelId,
+    outbox.channelId, expirations.channelId, linkPreviews.channelId, feedSpans.channelId, bans.channelId,
     invites.channelId, inviteUses.channelId, messageLinks.channelId,
   ],
   [
-    users.id, accounts.userId, accountChanges.userId, activities.userId, activityMarks.userId, credentials.userId, sessions.userId, drafts.userId,
-    directChannels.lowUserId, contacts.userId, blocks.userId, attachments.userId, devices.userId, activeChannels.userId,
-    pushDeliveries.userId, settings.userId, feedEntries.userId, scheduledMessages.userId, reminders.userId, dataExports.userId,
-    searchSamples.userId,
+    users.id, accounts.userId, accountChanges.userId, activities.userId, activityMarks.userId, credentials.userId,
+    sessions.userId, drafts.userId, directChannels.lowUserId, contacts.userId, blocks.userId, attachments.userId,
+    devices.userId, activeChannels.userId, pushDeliveries.userId, settings.userId, feedEntries.userId,
+    scheduledMessages.userId, reminders.userId, dataExports.userId, searchSamples.userId,
   ],
   [usernames.key],
   [identities.subject],
@@ -36,8 +38,8 @@ export const groups: readonly (readonly AnyColumn[])[] = [
 ]
 
 /**
- * Tables that stay on the coordinator, whole: they are small, are asked for by processes as they start and not by
- * people, and what is locked on them must be locked in one place.
+ * Tables that stay on the coordinator, whole: they are small. Processes ask for them as they start, and those who keep
+ * order; what is locked on them must be locked in one place, and only here does a trigger keep the audit log as it is.
  */
 export const undistributed = [workerLeases, imports, buckets, reports, auditLog, auditContents, suggestionTrees]
 

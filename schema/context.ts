@@ -7,6 +7,8 @@ import type { Loaders, ViewerLoaders } from './loaders.ts'
 export type Context = {
   viewer: Viewer | null
   services: Services
+  /** The address that the request came from, as far as it is known. */
+  ip?: string
   streams: StreamDeps
   /** What is the same for everybody. For an event it is shared by all who are told of it. */
   loaders: Loaders

@@ -3,6 +3,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { errorCodes } from '../server/errors.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
 import { schema } from './index.ts'
+import { invited } from './testing/invites.ts'
 import { newChannel, operation, refusal, repeatUntil, say } from './testing/operations.ts'
 import { type Ids, leavesOf, oddValues, sampleArguments, withOdd } from './testing/odd-inputs.ts'
 
@@ -26,6 +27,7 @@ const ways: Record<string, (field: string, variables: string, ids: Ids) => strin
   Channel: (field, variables, ids) => `query Odd${variables} { channel(id: "${ids.channel}") { ${field} } }`,
   Message: (field, variables, ids) =>
     `query Odd${variables} { node(id: "${ids.message}") { ... on Message { ${field} } } }`,
+  Invite: (field, variables, ids) => `query Odd${variables} { invite(code: "${ids.invite}") { ${field} } }`,
   Reaction: (field, variables, ids) =>
     `query Odd${variables} { node(id: "${ids.message}") { ... on Message { reactions { ${field} } } } }`,
 }
@@ -56,7 +58,7 @@ function write(field: Field) {
 async function makeIds(): Promise<Ids> {
   const channel = await newChannel(alice, {}, [bob])
   const message = (await say(alice, channel, 'hi')).id
-  return { channel, message, user: bob.id }
+  return { channel, message, user: bob.id, invite: (await invited(alice, { channelId: channel })).code }
 }
 
 async function post(query: string, variables: object): Promise<Answered> {
@@ -136,8 +138,8 @@ test.each(subscriptions)('Subscription.%s takes whatever comes', async (_, field
   })
 })
 
-test('nothing is for nobody but signing up, in and out', async () => {
-  const open = new Set(['signUp', 'signIn', 'refreshSession', 'signOut', 'viewer'])
+test('nothing is for nobody but signing up, in and out, where to connect and where a link leads', async () => {
+  const open = new Set(['signUp', 'signIn', 'refreshSession', 'signOut', 'viewer', 'endpoint', 'invite', 'shortLink'])
   const ids = await makeIds()
   const roots = [schema.getQueryType()!, schema.getMutationType()!, schema.getSubscriptionType()!]
   for (const root of roots) {

@@ -1,6 +1,8 @@
 import DataLoader from 'dataloader'
+import type { Activity, ActivityKey } from '../server/domain/activities.ts'
 import type { AttachmentKey, AttachmentRow } from '../server/domain/attachments-rows.ts'
 import type { DeviceRow } from '../server/domain/devices.ts'
+import type { InviteUseRow, InviteUsesRequest } from '../server/domain/invites.ts'
 import type { LinkPreviewRow } from '../server/domain/link-previews.ts'
 import type { MemberKey, MembersRequest } from '../server/domain/members.ts'
 import type { MessageKey } from '../server/message-store/pages.ts'
@@ -22,6 +24,7 @@ export type ViewerLoaders = ReturnType<typeof createViewerLoaders>
 const memberKey = (key: MemberKey) => `${key.channelId} ${key.userId}`
 const attachmentKey = (key: AttachmentKey) => `${key.userId} ${key.id}`
 const messageKey = (key: MessageKey) => `${key.channelId} ${key.messageId}`
+const activityKey = (key: ActivityKey) => `${key.userId} ${key.id}`
 const reminderKey = (key: ReminderKey) => `${key.userId} ${key.id}`
 
 /** Puts rows in the order of the keys that asked for them. */
@@ -69,11 +72,25 @@ export function createLoaders(services: Services) {
       async (keys) => inOrder(keys.map(reminderKey), await services.reminders.findMany(keys), reminderKey),
       { cacheKeyFn: reminderKey },
     ),
+    /** Null where its user may not see it any more. */
+    activity: new DataLoader<ActivityKey, Activity | null, string>(
+      async (keys) => inOrder(keys.map(activityKey), await services.activities.findMany(keys), activityKey),
+      { cacheKeyFn: activityKey },
+    ),
+    /** What a user has not read, and how far they have. One user at a time is asked about. */
+    activityUnreadCount: new DataLoader<string, number>((userIds) => Promise.all(userIds.map(services.activities.unreadCount))),
+    activityMark: new DataLoader<string, number>((userIds) => Promise.all(userIds.map(services.activities.readUpTo))),
     attachment: new DataLoader<AttachmentKey, AttachmentRow | null, string>(
       async (keys) => inOrder(keys.map(attachmentKey), await services.attachments.findMany(keys), attachmentKey),
       { cacheKeyFn: attachmentKey },
     ),
     members: pages<MembersRequest, MemberRow>(services.members.list),
+    inviteUses: pages<InviteUsesRequest, InviteUseRow>(services.invites.uses),
+    /** How often a short link was opened, by its code. */
+    visits: new DataLoader<string, number>(async (codes) => {
+      const visits = await services.shortLinks.countVisits(codes)
+      return codes.map((code) => visits.get(code) ?? 0)
+    }),
     messages: pages<PageRequest, MessageRow>(services.messages.pages),
     pins: pages<PinsRequest, MessageRow>(services.pins.list),
     replies: pages<RepliesRequest, MessageRow>(services.threads.replies),

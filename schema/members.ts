@@ -11,6 +11,12 @@ memberType.implement({
     role: t.field({ description: 'What they may do.', type: memberRole, resolve: (member) => member.role }),
     joinedAt: t.field({ description: 'When they last came in.', type: 'DateTime', resolve: (member) => member.joinedAt }),
     lastReadSeq: t.exposeInt('lastReadSeq', { description: 'Everything up to and including this seq has been read.' }),
+    silencedUntil: t.field({
+      description: 'Until when those who keep order do not let this member write; null or over where they do.',
+      type: 'DateTime',
+      nullable: true,
+      resolve: (member) => member.silencedUntil,
+    }),
     notificationLevel: t.field({
       ...ofViewer,
       description: 'Of others, ALL: how much they wish to hear is theirs to know.',

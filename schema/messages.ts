@@ -186,10 +186,15 @@ builder.mutationFields((t) => ({
       ),
   }),
   deleteMessage: t.field({
-    description: 'Empties a message, which stays in its place as a tombstone.',
+    description:
+      'Empties a message, which stays in its place as a tombstone. Where owners and admins do so with what others have ' +
+      'written, the audit log tells of it.',
     type: messagePayload,
-    args: { messageId: t.arg.id({ required: true }) },
-    resolve: (_, { messageId }, context) =>
-      context.services.messages.delete(requireViewer(context), readMessageId(messageId, 'messageId')),
+    args: {
+      messageId: t.arg.id({ required: true }),
+      reason: t.arg.string({ description: 'For the audit log, where it is not the viewer’s own; up to 1,000 characters.' }),
+    },
+    resolve: (_, { messageId, reason }, context) =>
+      context.services.messages.delete(requireViewer(context), readMessageId(messageId, 'messageId'), reason ?? null),
   }),
 }))

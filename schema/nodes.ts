@@ -41,6 +41,8 @@ async function findRow(context: Context, parsed: GlobalId): Promise<NodeRow | nu
     return parsed.userId === viewerId ? context.own.device.load(parsed.deviceId) : null
   }
   if (parsed.type === 'Attachment') return findAttachment(context, { userId: parsed.userId, id: parsed.attachmentId })
+  // Not a node: who keeps order pages through them.
+  if (parsed.type === 'Report' || parsed.type === 'Activity') return null
   const channel = await findVisibleChannel(context, parsed.channelId)
   if (parsed.type === 'Channel' || channel === null) return channel
   return (await mayRead(context, channel)) ? context.loaders.message.load(parsed) : null

@@ -32,7 +32,8 @@ export async function pageOfPeople(
 /** Milliseconds of a moment that can be written with a year of four digits. */
 const moment = /^\d{1,13}$/
 
-function readPlace(after: string | null | undefined): Listed | null {
+/** Reads a place of a list that is sorted by a moment and a person; throws BAD_USER_INPUT. */
+export function readPlace(after: string | null | undefined): Listed | null {
   const place = decodePlace(after, 2, 'after')
   if (place === null) return null
   if (!moment.test(place[0]!)) throw badInput('This is not a cursor of this list.', 'after')

@@ -1,3 +1,5 @@
+import type { Activity } from '../server/domain/activities.ts'
+import { noActivity } from '../server/domain/activities-writing.ts'
 import { may } from '../server/domain/permissions.ts'
 import type { ReminderRow } from '../server/domain/reminders.ts'
 import type { AccountItem } from '../server/fanout/account-source.ts'
@@ -5,7 +7,7 @@ import { encodeCursor } from '../server/fanout/cursor.ts'
 import { openInbox } from '../server/fanout/streams/inbox.ts'
 import type { InboxItem } from '../server/fanout/streams/inbox-item.ts'
 import { type MessageChange, openMessages } from '../server/fanout/streams/messages.ts'
-import { channelGlobalId, userGlobalId } from '../server/lib/global-id.ts'
+import { activityGlobalId, channelGlobalId, userGlobalId } from '../server/lib/global-id.ts'
 import type { Change, Position } from '../server/message-store/changes.ts'
 import type { ChannelRow, MemberRow } from '../server/message-store/rows.ts'
 import { builder } from './builder.ts'
@@ -13,7 +15,7 @@ import type { Context } from './context.ts'
 import { readChannelId } from './ids.ts'
 import type { Loaders } from './loaders.ts'
 import { whileWatching } from './subscriptions.ts'
-import { channelType, memberType, messageType, reminderType, userType } from './types.ts'
+import { activityType, channelType, memberType, messageType, reminderType, userType } from './types.ts'
 import { requireViewer } from './viewer.ts'
 
 /** Which stream an event belongs to and where the stream stands after it. */
@@ -37,8 +39,10 @@ type ChannelUpdatedEvent = Place & OfChannel & { of: 'channel' }
 type ReadStateEvent = Place & OfChannel & { of: 'read'; userId: string }
 /** The reminder as it is by now; null where it has been deleted. */
 type ReminderEvent = Place & { of: 'reminder'; reminder: ReminderRow | null }
+/** `id` is null where it is about none in particular; `activity` where its user does not see it any more. */
+type ActivityEvent = Place & { of: 'activity'; userId: string; id: number | null; activity: Activity | null }
 type SyncedEvent = Place & { of: 'synced' }
-type StreamEvent = MessageEvent | MembershipEvent | ChannelUpdatedEvent | ReadStateEvent | ReminderEvent | SyncedEvent
+type StreamEvent = MessageEvent | MembershipEvent | ChannelUpdatedEvent | ReadStateEvent | ReminderEvent | ActivityEvent | SyncedEvent
 
 const eventType = builder.interfaceRef<Place>('Event').implement({
   description: 'What happened, and where the stream stands after it.',
@@ -150,6 +154,35 @@ const reminderEvent = builder.objectRef<ReminderEvent>('ReminderEvent').implemen
   }),
 })
 
+const activityEvent = builder.objectRef<ActivityEvent>('ActivityEvent').implement({
+  description:
+    'Something is about the viewer that was not, or is no more; or they have read it, on whatever device. Who keeps ' +
+    'activities by id, and takes away those whose `activity` is null, whose channel was left and whose message was ' +
+    'deleted, has what `activity` would list, but for those that a block hides or shows, which nobody is told of.',
+  interfaces: [eventType],
+  fields: (t) => ({
+    activityId: t.id({
+      description: 'Which it is; null where many may have come or gone, or what is read has moved.',
+      nullable: true,
+      resolve: ({ userId, id }) => (id === null ? null : activityGlobalId(userId, id)),
+    }),
+    activity: t.field({
+      description: 'As it is now; null where it is gone.',
+      type: activityType,
+      nullable: true,
+      resolve: ({ activity }) => activity,
+    }),
+    unreadCount: t.int({
+      description: '`activityUnreadCount` as it is now.',
+      resolve: ({ userId }, _, { loaders }) => loaders.activityUnreadCount.load(userId),
+    }),
+    readUpTo: t.int({
+      description: 'Activities whose `order` is no greater have been read.',
+      resolve: ({ userId }, _, { loaders }) => loaders.activityMark.load(userId),
+    }),
+  }),
+})
+
 const syncedEvent = builder.objectRef<SyncedEvent>('SyncedEvent').implement({
   description: 'All that happened before is handed out: from here on it is live.',
   interfaces: [eventType],
@@ -161,12 +194,13 @@ const typenames = {
   channel: 'ChannelUpdatedEvent',
   read: 'ReadStateEvent',
   reminder: 'ReminderEvent',
+  activity: 'ActivityEvent',
   synced: 'SyncedEvent',
 } as const
 
 const inboxEvent = builder.unionType('InboxEvent', {
   description: 'Whatever an inbox tells. More kinds may come: pass over those that you do not know.',
-  types: [messageEvent, membershipEvent, channelUpdatedEvent, readStateEvent, reminderEvent, syncedEvent],
+  types: [messageEvent, membershipEvent, channelUpdatedEvent, readStateEvent, reminderEvent, activityEvent, syncedEvent],
   resolveType: (event) => typenames[(event as StreamEvent).of],
 })
 
@@ -191,6 +225,11 @@ async function toAccountEvent({ kind, userId, channelId, change }: AccountItem, 
   const place = onAccount(userId, change)
   if (kind === 'REMINDER') {
     return { of: 'reminder', ...place, reminder: await loaders.reminder.load({ userId, id: channelId }) }
+  }
+  if (kind === 'ACTIVITY') {
+    const id = channelId === noActivity ? null : Number(channelId)
+    const activity = id === null ? null : await loaders.activity.load({ userId, id })
+    return { of: 'activity', ...place, userId, id, activity }
   }
   const [channel, member] = await Promise.all([
     loaders.channel.load(channelId),

@@ -1,3 +1,4 @@
+import type { Activity } from '../server/domain/activities.ts'
 import type { Presence } from '../server/domain/presence.ts'
 import type { ReactionSummary } from '../server/domain/reactions.ts'
 import type { ReminderRow } from '../server/domain/reminders.ts'
@@ -14,6 +15,7 @@ export const memberType = builder.objectRef<MemberRow>('Member')
 export const messageType = builder.objectRef<MessageRow>('Message')
 export const reactionType = builder.objectRef<ReactionSummary & { channelId: string }>('Reaction')
 export const reminderType = builder.objectRef<ReminderRow>('Reminder')
+export const activityType = builder.objectRef<Activity>('Activity')
 export const threadStateType = builder.objectRef<ThreadState>('ThreadState')
 
 export const presenceStatus = builder.enumType('PresenceStatus', {

@@ -10,8 +10,16 @@ userType.implement({
   interfaces: [nodeType],
   fields: (t) => ({
     id: t.id({ resolve: (user) => userGlobalId(user.id) }),
-    username: t.exposeString('username', { description: 'Unique, whatever its case; `@username` mentions.' }),
-    displayName: t.exposeString('displayName', { description: 'What to show; people may share one.' }),
+    username: t.exposeString('username', {
+      description: 'Unique, whatever its case; `@username` mentions. One that says nothing where the account was deleted.',
+    }),
+    displayName: t.exposeString('displayName', {
+      description: 'What to show; people may share one. Where the account was deleted it is the username, in the place of which clients show what fits their language.',
+    }),
+    deleted: t.boolean({
+      description: 'Whether the account was deleted: it can be neither found nor written to, and is here for what it has said.',
+      resolve: ({ deletedAt }) => deletedAt !== null,
+    }),
     avatarUrl: t.field({
       description: 'A square picture, at a signed address that stays the same for a while.',
       type: 'URL',

@@ -27,7 +27,9 @@ import type { Context } from './context.ts'
 import { createBudget } from './budget.ts'
 import { schema } from './index.ts'
 import { createLoaders, createViewerLoaders } from './loaders.ts'
-import { newChannel, say } from './testing/operations.ts'
+import { ban, makeModerator, type Report, reportMessage, reportsOf, resolveReport } from './testing/moderation.ts'
+import { invited, joinBy } from './testing/invites.ts'
+import { newChannel, operation, say } from './testing/operations.ts'
 import { finishPicture, png, put } from './testing/uploads.ts'
 
 /**
@@ -120,19 +122,45 @@ async function listen(text: string, variableValues: Record<string, unknown> = {}
   }
 }
 
-const user = 'id username displayName avatarUrl bot createdAt presence { status statusText lastActiveAt }'
+const user = 'id username displayName avatarUrl bot deleted createdAt presence { status statusText lastActiveAt }'
 const page = 'pageInfo { hasNextPage hasPreviousPage startCursor endCursor }'
-const member = `user { ${user} } role joinedAt lastReadSeq notificationLevel mutedUntil`
+const member = `user { ${user} } role joinedAt lastReadSeq silencedUntil notificationLevel mutedUntil`
 const attachment = `id filename contentType byteSize status failure url urlExpiresAt width height placeholder durationMs
   waveform thumbnails { url width height contentType }`
 const message = `id kind channel { id } seq version author { id } content createdAt editedAt deletedAt
   replyTo { id } replyCount replies { edges { cursor node { id } } ${page} } viewerThread { lastReadSeq unreadCount }
   mentions { id } reactions { emoji count userIds viewerHasReacted } pinnedAt attachments { ${attachment} }
   linkPreviews { url title description imageUrl imageWidth imageHeight siteName }`
+const report = `id reporter { id } subject { id } channelId channel { id } messageId reason content attachments { id } createdAt
+  status resolvedBy { id } resolvedAt note`
+const auditEntry = `channelId number at action actor { id } subject { id } messageId reportId reason content until roleBefore
+  role seconds resolution hash`
 const channel = `id kind name topic createdAt directPeer { id } cursor firstSeq lastSeq lastMessage { id } memberCount
   members { edges { cursor node { ${member} } } ${page} totalCount }
   messages { edges { cursor node { ${message} } } ${page} } pinnedMessages { edges { cursor node { id } } }
-  viewerMembership { role } unreadCount unreadMentionCount viewerDraft`
+  slowModeSeconds viewerMaySendAt viewerMembership { role } unreadCount unreadMentionCount viewerDraft`
+
+/** An invite that somebody has come by, and the link of a message. */
+async function readLinks(channelId: string, messageId: string) {
+  const { code } = await invited(alice, { channelId })
+  await joinBy(await app.signUp('dan'), code)
+  const { createMessageLink } = await alice.client.request(
+    operation(`mutation Link($messageId: ID!) { createMessageLink(messageId: $messageId) { code } }`),
+    { messageId },
+  )
+  const invite = `code url channel { id } createdBy { id } createdAt expiresAt revokedAt maxUses usesLeft good uses visits
+    joined { edges { cursor node { user { id } joinedAt } } ${page} }`
+  await run(
+    `query Links($channelId: ID!, $code: String!, $linkCode: String!) {
+      invite(code: $code) { ${invite} }
+      invites(channelId: $channelId) { edges { cursor node { code } } ${page} }
+      shortLink(code: $linkCode) { ... on MessageLink { code url message { id } visits } }
+    }`,
+    { channelId, code, linkCode: createMessageLink.code },
+  )
+}
+
+const activity = 'id order kind at actor { id } channel { id } message { id } emoji read'
 
 async function readEverything(groupId: string, directId: string) {
   await run(
@@ -143,8 +171,13 @@ async function readEverything(groupId: string, directId: string) {
       contacts { edges { cursor node { id } } ${page} } blocks { edges { cursor node { id } } ${page} }
       scheduledMessages { id channel { id } content sendAt createdAt failure }
       reminders { edges { cursor node { id message { id } note remindAt remindedAt createdAt } } ${page} }
+      viewerIsModerator channelBans(channelId: $id) { edges { cursor node { user { id } bannedBy { id } bannedAt until reason } } ${page} }
+      reports { edges { cursor node { ${report} } } ${page} } auditLog { edges { cursor node { ${auditEntry} } } ${page} }
       settings { locale timeZone quietHoursStart quietHoursEnd pushPreviews emailWhenAway email emailVerified }
       devices { id platform createdAt } webPushKey
+      activity { edges { cursor node { ${activity} } } ${page} } activityUnreadCount
+      autocomplete(prefix: "") { kind text user { id } channel { id } } feed { edges { cursor node { id } } ${page} }
+      dataExports { status createdAt url expiresAt byteSize } endpoint { url expiresAt }
       searchMessages(query: "yes") { edges { cursor highlights { start end } node { id } } ${page} }
     }`,
     { id: groupId, ids: [directId, bob.id] },
@@ -188,6 +221,23 @@ async function remindAlice(messageId: string) {
   await app.app.services.reminders.remindDue({ userId: row!.user_id, id: row!.id, remindAt: '' })
 }
 
+/** Something was reported, and done about it, by her who keeps order everywhere. */
+async function keepOrder(channelId: string, messageId: string) {
+  await makeModerator(app, alice)
+  await reportMessage(alice, messageId)
+  const [{ id }] = (await reportsOf(alice, channelId)) as [Report]
+  await resolveReport(alice, id)
+  await ban(alice, channelId, await app.signUp('mallory'))
+}
+
+/** A mention of hers that a worker has seen. */
+async function mentionAlice(channelId: string) {
+  const { seq } = await say(bob, channelId, '@alice')
+  const key = parseGlobalId(channelId)
+  if (key?.type !== 'Channel') throw new Error('A channel has the id of one')
+  await app.app.services.activities.make({ of: 'sent', channelId: key.channelId, firstSeq: seq, lastSeq: seq })
+}
+
 async function hearEverything(channelId: string) {
   const place = 'stream cursor'
   const id = channelId
@@ -199,6 +249,7 @@ async function hearEverything(channelId: string) {
     ... on MessageEvent { ${place} message { id } }
     ... on MembershipEvent { ${place} channel { id } user { id } member { role } }
     ... on ChannelUpdatedEvent { ${place} channel { id } } ... on ReadStateEvent { ${place} channel { id } lastReadSeq }
+    ... on ActivityEvent { ${place} activityId unreadCount readUpTo activity { id } }
     ... on ReminderEvent { ${place} reminder { id } } ... on SyncedEvent { ${place} }
   } }`)
   const presence = await listen(
@@ -227,6 +278,9 @@ async function hearEverything(channelId: string) {
   await inbox.next()
   await remindAlice(messageId)
   await inbox.next()
+  await mentionAlice(channelId)
+  await inbox.next()
+  await inbox.next()
   for (const stream of [messages, inbox, presence, typing, receipts]) await stream.close()
 }
 
@@ -252,8 +306,12 @@ test('every field that looks at the viewer says so, and no other', async () => {
   await alice.client.request(ScheduleMessageDocument, {
     input: { channelId: groupId, content: 'later', sendAt: new Date(Date.now() + 3_600_000).toISOString() },
   })
+  await mentionAlice(groupId)
+  await run('mutation Export { requestDataExport { status } }')
   await sendPicture(groupId)
   await remindAlice(root.id)
+  await keepOrder(groupId, root.id)
+  await readLinks(groupId, root.id)
   await readEverything(groupId, directId)
   await hearEverything(groupId)
 

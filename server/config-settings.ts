@@ -1,8 +1,11 @@
 import {
+  androidApps,
+  appAddress,
   exactWebAddress,
   flag,
   folder,
   hostList,
+  iosApps,
   listenAddress,
   oneOf,
   originList,
@@ -13,6 +16,8 @@ import {
   wholeNumber,
 } from './lib/env-values.ts'
 import { redisUrl } from './lib/redis-url.ts'
+import { trustedProxies } from './lib/trusted-proxies.ts'
+import { rateLimit } from './rate-limits/kinds.ts'
 import { type Need, optional, withDefault } from './lib/settings.ts'
 
 /**
@@ -41,11 +46,44 @@ export const settings = {
     webAddress(),
     { example: 'https://chat.example.org' },
   ),
+  REPLICA_URL: optional(
+    'sockets are opened at `PUBLIC_URL`',
+    'Where clients reach this very replica, past the load balancer: other than `PUBLIC_URL` for each. `endpoint` spreads ' +
+      'sockets over replicas by it.',
+    webAddress(),
+    { example: 'https://maru-0.chat.example.org' },
+  ),
+  APP_URL: optional(
+    'short links show a page and open nothing',
+    'Where your app is opened from short links: `?invite=CODE`, `?channel=ID&message=ID` or `?link=CODE` is added.',
+    appAddress(),
+    { example: 'https://app.example.org/' },
+  ),
+  APP_IOS_IDS: optional(
+    'short links open in the browser',
+    'iOS apps that open short links by themselves, as team and bundle, with commas between them.',
+    iosApps(),
+    { example: 'ABCDE12345.org.example.chat' },
+  ),
+  APP_ANDROID_IDS: optional(
+    'short links open in the browser',
+    'Android apps that do, as package and SHA-256 of the certificate that signs it, with commas between them.',
+    androidApps(),
+    { example: 'org.example.chat=14:6D:E9:…' },
+  ),
   CORS_ORIGINS: optional(
     'only pages of `PUBLIC_URL`',
     'Origins of other web apps that may call the API and open sockets, with commas between them.',
     originList(),
     { example: 'https://app.example.org,https://admin.example.org' },
+  ),
+  TRUST_PROXY: optional(
+    'nobody is believed',
+    'Proxies and load balancers in front, which say in `X-Forwarded-For` where a request came from: how many there are, ' +
+      'one behind the other, or their addresses and networks with commas between them. Without it all clients behind a ' +
+      'proxy count as one address in rate limits.',
+    trustedProxies(),
+    { example: '1' },
   ),
   DATA_DIR: withDefault(
     './data',
@@ -149,6 +187,29 @@ export const settings = {
     example: '"whsec_$(openssl rand -base64 32)"',
     secret: true,
   }),
+  BLOCKED_WORDS_FILE: optional(
+    'every word may be said',
+    'Words that nobody may use in messages, names and topics, one a line; `#` begins a comment. Read at the start.',
+    text(),
+    { example: '/etc/maru/blocked-words.txt' },
+  ),
+  CONTENT_HOOK_URL: optional(
+    'nobody is asked',
+    'A service of yours that is asked about each message, name and topic before it is stored.',
+    exactWebAddress(),
+    { example: 'https://filter.example.org/maru' },
+  ),
+  CONTENT_HOOK_SECRET: optional('–', 'Signs what is asked there; at least 24 characters.', text(24), {
+    example: '"whsec_$(openssl rand -base64 32)"',
+    secret: true,
+  }),
+  // People wait for it with each message.
+  CONTENT_HOOK_TIMEOUT_MS: withDefault('500', 'Milliseconds within which it has to answer.', wholeNumber(50, 1_000)),
+  CONTENT_HOOK_FAILS: withDefault(
+    'open',
+    'What counts where it does not answer: `open` lets everything through, `closed` nothing.',
+    oneOf('open', 'closed'),
+  ),
   PUSH_PER_MINUTE: withDefault(
     '20',
     'Pushes to one device within a minute; what comes beyond becomes one summary.',
@@ -192,7 +253,61 @@ export const settings = {
     'After so many months the messages of a month are written anew, into less room; 0 for never.',
     wholeNumber(0, 1_200),
   ),
+  // Writing a message out took 3.8 to 6 µs of processor for each member, and a channel that is merged added 17 to 25 µs to
+  // each page. So a channel is better merged once more than four or five messages are said in it for each page that one
+  // of its members reads: with five pages a day, beyond some 25 messages a day, which is a channel of about 200 where
+  // everybody says something once a week. It is also what one message writes at the most: a millisecond of the store.
+  // `npm run bench -- feed` measures both.
+  FEED_WRITTEN_MEMBERS: withDefault(
+    '200',
+    'Members up to which a channel is written into the feed of each of them; larger ones are merged when a feed is read.',
+    wholeNumber(0, 10_000),
+  ),
+  // Each person, day and term is one small row, so that all of them is no burden; 0 is for who wants nothing kept.
+  SEARCH_SAMPLE_SHARE: withDefault(
+    '1',
+    'Share of searches, from 0 to 1, whose words are counted for suggesting search terms; 0 for none. What fewer than ' +
+      'five people search for is never suggested.',
+    share(),
+  ),
   GROUP_MAX_MEMBERS: withDefault('100', 'Members of a GROUP channel.', wholeNumber(2, 10_000)),
+  RATE_LIMITS: withDefault(
+    'on',
+    'Whether it is limited how much one user or one address may do. Each limit is `points/seconds`, `points/seconds/burst` ' +
+      'or `off`: `300/60/60` is 300 a minute, and at most 60 at once.',
+    flag(),
+  ),
+  // A person types one in a second at most; a bot that answers several rooms, and a client that sends what it has kept
+  // while it was offline, come in bursts.
+  RATE_LIMIT_SEND: withDefault('300/60/60', 'Messages, edits, deletions, reactions and pins of one user.', rateLimit()),
+  // As-you-type asks some four times a second, for some seconds.
+  RATE_LIMIT_SEARCH: withDefault('240/60/60', 'Searches and suggestions of one user.', rateLimit()),
+  // A holiday's pictures at once.
+  RATE_LIMIT_UPLOAD: withDefault('120/60/100', 'Files of one user.', rateLimit()),
+  RATE_LIMIT_CREATE: withDefault(
+    '120/60/60',
+    'Channels, invites, members, reports and the like that one user makes or changes.',
+    rateLimit(),
+  ),
+  // A client that comes back asks for as many subscriptions as a user may have, perhaps from several devices.
+  RATE_LIMIT_OTHER: withDefault(
+    '1200/60/600',
+    'All other queries, mutations and subscriptions of one user, and of one address where nobody is signed in.',
+    rateLimit(),
+  ),
+  // A class in school, behind one address.
+  RATE_LIMIT_SIGN_UP: withDefault('60/3600/40', 'Accounts made from one address.', rateLimit()),
+  RATE_LIMIT_SIGN_IN: withDefault('120/60/60', 'Attempts to sign in from one address.', rateLimit()),
+  // Two hundred a day at most: a password that is not among the thousand commonest withstands that.
+  RATE_LIMIT_SIGN_IN_FAILURE: withDefault(
+    '10/3600/10',
+    'Wrong passwords for one name from one address. Nobody is locked out elsewhere by it.',
+    rateLimit(),
+  ),
+  RATE_LIMIT_LINK: withDefault('120/60/60', 'Looks at invites and short links from one address, or by one user.', rateLimit()),
+  // An office that comes back after a restart, behind one address.
+  RATE_LIMIT_CONNECT: withDefault('1200/60/600', 'New sockets from one address.', rateLimit()),
+  RATE_LIMIT_CONNECT_USER: withDefault('120/60/60', 'New sockets of one user.', rateLimit()),
   // The longest message is 100,000 code points, each of up to 12 bytes where a client escapes it: "\ud83d\ude00".
   MAX_REQUEST_BYTES: withDefault(
     '2097152',
@@ -247,6 +362,11 @@ export const needs: readonly Need<keyof typeof settings>[] = [
     given: ['PUSH_WEBHOOK_URL', 'PUSH_WEBHOOK_SECRET'],
     needed: ['PUSH_WEBHOOK_URL', 'PUSH_WEBHOOK_SECRET'],
     because: 'what is posted is signed',
+  },
+  {
+    given: ['CONTENT_HOOK_URL', 'CONTENT_HOOK_SECRET'],
+    needed: ['CONTENT_HOOK_URL', 'CONTENT_HOOK_SECRET'],
+    because: 'what is asked is signed',
   },
   { given: ['SMTP_URL', 'MAIL_FROM'], needed: ['SMTP_URL', 'MAIL_FROM'], because: 'a mail has a sender' },
   {

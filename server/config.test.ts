@@ -23,7 +23,21 @@ test('nothing has to be set', () => {
   expect(config.database.url).toBeNull()
   expect(config).toMatchObject({ redisUrl: null, s3: null, metrics: true, tracing: { endpoint: null } })
   expect(config.auth).toMatchObject({ jwtSecret: null, provider: null, accessTokenMinutes: 15, refreshTokenDays: 60 })
-  expect(config.limits).toEqual({ groupMaxMembers: 100 })
+  expect(config.limits).toEqual({ groupMaxMembers: 100, feedMembers: 200 })
+})
+
+test('limits are read in points, seconds and what may come at once, and all that are at fault are named', () => {
+  const { rules } = readConfig({ RATE_LIMIT_SEND: '300/60/50', RATE_LIMIT_LINK: '10/5', RATE_LIMIT_SEARCH: 'Off' }).rateLimits
+  expect(rules.SEND).toEqual({ capacity: 50, fillMs: 10_000 })
+  expect(rules.LINK).toEqual({ capacity: 10, fillMs: 5_000 })
+  expect(rules.SEARCH).toBeNull()
+  expect(rules.SIGN_IN).not.toBeNull()
+  expect(new Set(Object.values(readConfig({ RATE_LIMITS: 'off' }).rateLimits.rules))).toEqual(new Set([null]))
+  const odd = ['0/60', '60/0', '60', '60/60/0', '60/60/61', '300/60/4', '1e3/60', '60/60/60/60', '-1/60', '9999999/60', '60/99999', 'none']
+  for (const text of odd) expect(namesAtFault({ RATE_LIMIT_SEND: text }), text).toEqual(['RATE_LIMIT_SEND'])
+  expect(namesAtFault({ RATE_LIMIT_OTHER: '1', TRUST_PROXY: 'nginx', RATE_LIMITS: 'perhaps' })).toEqual(['TRUST_PROXY', 'RATE_LIMITS', 'RATE_LIMIT_OTHER'])
+  expect(readConfig({}).http.trustProxy).toBeNull()
+  expect(readConfig({ TRUST_PROXY: '2' }).http.trustProxy).toBe(2)
 })
 
 test('a whole environment is read', () => {

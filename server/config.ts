@@ -1,4 +1,5 @@
 import { needs, settings } from './config-settings.ts'
+import { noRules, type Rules } from './rate-limits/kinds.ts'
 import {
   describeFaults,
   describeSettings,
@@ -52,7 +53,15 @@ function arrange(values: ValuesOf<typeof settings>) {
       workerPort: values.WORKER_PORT,
       /** Without a slash at its end; null means `http://localhost:` and the port that is listened on. */
       publicUrl: values.PUBLIC_URL,
+      /** Where clients reach this very replica; null where that is by the public address alone. */
+      replicaUrl: values.REPLICA_URL,
+      /** Null where short links open nothing. */
+      appUrl: values.APP_URL,
+      /** Apps that open short links by themselves. */
+      apps: Object.freeze({ ios: values.APP_IOS_IDS ?? [], android: values.APP_ANDROID_IDS ?? [] }),
       corsOrigins: Object.freeze(values.CORS_ORIGINS ?? []),
+      /** Null where nobody is believed. */
+      trustProxy: values.TRUST_PROXY,
       maxRequestBytes: values.MAX_REQUEST_BYTES,
       maxSocketsPerUser: values.MAX_SOCKETS_PER_USER,
       maxSubscriptionsPerUser: values.MAX_SUBSCRIPTIONS_PER_USER,
@@ -93,10 +102,38 @@ function arrange(values: ValuesOf<typeof settings>) {
       /** Null for never. */
       compactAfterMonths: values.COMPACT_AFTER_MONTHS === 0 ? null : values.COMPACT_AFTER_MONTHS,
     }),
+    rateLimits: Object.freeze({
+      rules: values.RATE_LIMITS
+        ? Object.freeze({
+            SEND: values.RATE_LIMIT_SEND,
+            SEARCH: values.RATE_LIMIT_SEARCH,
+            UPLOAD: values.RATE_LIMIT_UPLOAD,
+            CREATE: values.RATE_LIMIT_CREATE,
+            OTHER: values.RATE_LIMIT_OTHER,
+            SIGN_UP: values.RATE_LIMIT_SIGN_UP,
+            SIGN_IN: values.RATE_LIMIT_SIGN_IN,
+            SIGN_IN_FAILURE: values.RATE_LIMIT_SIGN_IN_FAILURE,
+            LINK: values.RATE_LIMIT_LINK,
+            CONNECT: values.RATE_LIMIT_CONNECT,
+            CONNECT_USER: values.RATE_LIMIT_CONNECT_USER,
+          } satisfies Rules)
+        : noRules,
+    }),
     limits: Object.freeze({
       groupMaxMembers: values.GROUP_MAX_MEMBERS,
+      /** Members up to which a channel is written into feeds. */
+      feedMembers: values.FEED_WRITTEN_MEMBERS,
     }),
+    searchSampleShare: values.SEARCH_SAMPLE_SHARE,
     uploads: Object.freeze({ maxBytes: values.UPLOAD_MAX_BYTES, types: Object.freeze(list(values.UPLOAD_TYPES)) }),
+    contentFilter: Object.freeze({
+      /** Null where every word may be said. */
+      blockedWordsFile: values.BLOCKED_WORDS_FILE,
+      /** Null where nobody is asked. */
+      hook: together({ url: values.CONTENT_HOOK_URL, secret: values.CONTENT_HOOK_SECRET }),
+      hookTimeoutMs: values.CONTENT_HOOK_TIMEOUT_MS,
+      hookFails: values.CONTENT_HOOK_FAILS,
+    }),
     linkPreviews: values.LINK_PREVIEWS,
     outboundAllow: Object.freeze(list(values.OUTBOUND_ALLOW ?? '')),
     push: Object.freeze({

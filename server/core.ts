@@ -1,7 +1,11 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Database } from '../drizzle/connection.ts'
 import type { Config } from './config.ts'
+import { deploymentOf } from './deployment.ts'
+import { openContentFilter, openWordList } from './content-filter/open-filter.ts'
 import type { Announcer } from './domain/announcer.ts'
+import type { Finding } from './domain/deps.ts'
 import type { EventBus } from './event-bus/event-bus.ts'
 import { createMemoryBus } from './event-bus/memory-bus.ts'
 import { createRedisBus } from './event-bus/redis-bus.ts'
@@ -13,6 +17,7 @@ import { addressSecret } from './files/signed-address.ts'
 import { createJobNews, type JobNews } from './jobs/job-news.ts'
 import { createJobQueue, type JobQueue } from './jobs/job-queue.ts'
 import { createAccessTokens, createExternalTokens } from './lib/access-tokens.ts'
+import { createBlockedParts } from './lib/hangul-keys.ts'
 import { connectRedis } from './lib/redis.ts'
 import { deriveVapidKeys, type VapidKeys } from './lib/vapid-keys.ts'
 import type { Change } from './message-store/changes.ts'
@@ -24,6 +29,13 @@ import type { Log } from './observability/log.ts'
 import type { Metrics } from './observability/metrics.ts'
 import { createMemoryRegistry } from './presence/memory-registry.ts'
 import { redisRegistry } from './presence/redis-registry.ts'
+import { createMemoryReplicas } from './replicas/memory-registry.ts'
+import { redisReplicas } from './replicas/redis-registry.ts'
+import type { ReplicaRegistry } from './replicas/registry.ts'
+import { version } from './replicas/version.ts'
+import { createMemoryLimits } from './rate-limits/memory-limits.ts'
+import type { RateLimits, Watcher } from './rate-limits/rate-limits.ts'
+import { createRedisLimits } from './rate-limits/redis-limits.ts'
 import { createServices, type Services } from './services.ts'
 import type { Store } from './store.ts'
 
@@ -38,7 +50,11 @@ export type Core = {
   jobs: JobQueue
   jobNews: JobNews
   lease: WorkerLease
+  rateLimits: RateLimits
+  /** Which replicas there are; this process is one once it has joined. */
+  replicas: ReplicaRegistry
   files: Files
+  finding: Finding
   /** The same where this process serves them itself. */
   diskFiles: DiskFiles | undefined
   vapid: VapidKeys
@@ -59,16 +75,6 @@ export type CoreOptions = {
   onChanges?: (channelId: string, changes: readonly Change[]) => void
 }
 
-/** What sets this deployment apart from others on the same Redis: the database and the schema that it lives in. */
-async function deploymentOf(database: Database): Promise<string> {
-  const [row] = await database.run<{ name: string }>(
-    `select concat_ws('.', current_database(), current_schema(),
-       (select min(extract(epoch from applied_at)::bigint) from maru_migrations)) as name`,
-    [],
-  )
-  return row!.name
-}
-
 /** The one place that chooses engines. */
 export async function createCore(
   { config, log, metrics, onChanges }: CoreOptions,
@@ -85,6 +91,11 @@ export async function createCore(
       : createRedisBus({ url: config.redisUrl, deployment, onError, onLost: () => metrics.busPublishErrors.inc() }),
     metrics,
   )
+  const watcher = watchLimits(metrics, log)
+  const { rules } = config.rateLimits
+  const rateLimits =
+    redis === null ? createMemoryLimits(rules, watcher) : createRedisLimits({ redis, deployment, rules, ...watcher })
+  metrics.watch({ rateLimitsAway: rateLimits.away })
   const announce = createAnnouncer(bus, onChanges)
   const snowflakes = createSnowflakes(lease.worker)
   const jobNews = createJobNews(bus)
@@ -115,7 +126,20 @@ export async function createCore(
   const publicUrl = () => config.http.publicUrl ?? `http://localhost:${port}`
   const diskFiles = config.s3 === null ? openDiskFiles(config.dataDir, publicUrl, store.secrets.jwtSecret) : undefined
   const files = diskFiles ?? createS3Files(config.s3!)
+  const isBlockedWord = openWordList(config.contentFilter)
+  const filter = openContentFilter(config.contentFilter, isBlockedWord, onError)
   const vapid = config.push.vapid ?? deriveVapidKeys(store.secrets.jwtSecret)
+  const openReplicas = redis === null ? createMemoryReplicas : redisReplicas({ redis, bus, deployment, onError })
+  const replicas = openReplicas({ url: config.http.replicaUrl, version })
+  if (publicUrl().startsWith('https:') && config.http.replicaUrl?.startsWith('http:')) {
+    log.warn('REPLICA_URL is http:// and PUBLIC_URL https://: browsers will not open such sockets from its pages')
+  }
+  const { blockedWordsFile } = config.contentFilter
+  const finding: Finding = {
+    sampleShare: config.searchSampleShare,
+    // Read a moment ago, for messages.
+    isBlockedTerm: blockedWordsFile === null ? () => false : createBlockedParts(readFileSync(blockedWordsFile, 'utf8')),
+  }
   const services = createServices(
     {
       database,
@@ -124,11 +148,14 @@ export async function createCore(
       announce,
       jobs,
       files,
+      pauses: rateLimits.pauses,
       limits: {
         groupMembers: config.limits.groupMaxMembers,
         uploadBytes: config.uploads.maxBytes,
         uploadTypes: config.uploads.types,
       },
+      filter,
+      finding,
     },
     { tokens, refreshDays: config.auth.refreshTokenDays, external: provider !== null },
     redis === null ? createMemoryRegistry : redisRegistry({ redis, deployment, onError }),
@@ -138,7 +165,9 @@ export async function createCore(
         config.mail === null
           ? null
           : (tx, userId) => jobs.add(tx, [{ kind: 'email-verification', data: { userId } }]),
+      publicUrl,
     },
+    replicas,
   )
 
   return {
@@ -151,7 +180,10 @@ export async function createCore(
     jobs,
     jobNews,
     lease,
+    rateLimits,
+    replicas,
     files,
+    finding,
     diskFiles,
     vapid,
     secret: store.secrets.jwtSecret,
@@ -160,16 +192,30 @@ export async function createCore(
       port = taken
     },
     async close() {
+      await services.searchSamples.flush()
       await services.presence.close()
+      await replicas.close()
       await jobs.close()
       jobNews.close()
       await files.close()
+      await filter?.close()
+      rateLimits.close()
       redis?.close()
       await bus.close()
       await lease.release().catch(onError)
     },
   }
 }
+
+/** Counts what is taken and refused, and says once when this process goes by its own buckets, and once when it is over. */
+const watchLimits = (metrics: Metrics, log: Log): Watcher => ({
+  onTake: (kind, outcome, points) => metrics.rateLimits.inc({ kind, outcome }, points),
+  onError: () => metrics.rateLimitErrors.inc(),
+  onAway(isAway) {
+    if (isAway) log.warn('rate limits are counted in this process alone, as Redis does not answer in time')
+    else log.info('rate limits are shared with other replicas again')
+  },
+})
 
 /** Files beside the database, which the server hands out itself. */
 const openDiskFiles = (dataDir: string, baseUrl: () => string, jwtSecret: string): DiskFiles =>

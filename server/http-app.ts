@@ -4,12 +4,13 @@ import type { Context } from '../schema/context.ts'
 import { createLoaders, createViewerLoaders } from '../schema/loaders.ts'
 import type { App } from './app.ts'
 import type { Config } from './config.ts'
-import { type EndedSession, watchEndedSessions } from './domain/ended-sessions.ts'
+import { type EndedSession, watchEndedSessions, wholeAccount } from './domain/ended-sessions.ts'
 import { defaultPageSize, maxPageSize } from './domain/history.ts'
 import { topics } from './fanout/topics.ts'
 import { createEventLoaders } from './event-loaders.ts'
 import { defaultLimits } from './http/limits.ts'
 import { createMailPages } from './http/mail-links.ts'
+import { createShortLinkPages } from './http/short-links.ts'
 import { type HttpServer, startHttpServer } from './http/server.ts'
 import { createMailLinks } from './lib/mail-links.ts'
 import type { Log } from './observability/log.ts'
@@ -35,6 +36,8 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
     port: config.http.port,
     publicUrl: config.http.publicUrl,
     corsOrigins: [...config.http.corsOrigins],
+    trustProxy: config.http.trustProxy,
+    rateLimits: app.rateLimits,
     limits: {
       ...defaultLimits,
       defaultPageSize,
@@ -49,9 +52,18 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
     sessions: services.activeChannels,
     files: app.diskFiles,
     mail: config.mail === null ? undefined : createMailPages({ links: createMailLinks(app), settings: services.settings }),
+    shortLinks: createShortLinkPages({
+      links: services.shortLinks,
+      users: services.users,
+      settings: services.settings,
+      authenticate: services.sessions.authenticate,
+      appUrl: config.http.appUrl,
+    }),
+    apps: config.http.apps,
     gathering: streams.gathering,
-    createContext: ({ viewer, event, startCookieSession, endCookieSession }): Context => ({
+    createContext: ({ viewer, event, ip, startCookieSession, endCookieSession }): Context => ({
       services,
+      ip,
       streams,
       loaders: event === undefined ? createLoaders(services) : eventLoaders.shared(event),
       spend: createBudget(),
@@ -72,8 +84,14 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
       onComplete: (field) => metrics.subscriptionsActive.dec({ field }),
       onExecuted: () => metrics.eventsExecuted.inc(),
       onDelivered: (count) => metrics.eventsDelivered.inc(count),
-      onSocketOpen: () => metrics.socketsOpen.inc(),
-      onSocketClose: () => metrics.socketsOpen.dec(),
+      onSocketOpen() {
+        metrics.socketsOpen.inc()
+        app.replicas.opened()
+      },
+      onSocketClose() {
+        metrics.socketsOpen.dec()
+        app.replicas.closed()
+      },
     },
   }).catch((error: unknown) => {
     throw explainListenFailure(error, config.http)
@@ -89,7 +107,9 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
   function endSessions(ended: readonly EndedSession[]) {
     for (const { sessionId } of ended) services.sessions.noteEnded(sessionId)
     const gone = new Set(ended.map(({ userId, sessionId }) => `${userId} ${sessionId}`))
-    server.closeSessions((viewer) => viewer.sessionId !== null && gone.has(`${viewer.userId} ${viewer.sessionId}`))
+    server.closeSessions(({ userId, sessionId }) =>
+      [sessionId, wholeAccount(userId)].some((ended) => ended !== null && gone.has(`${userId} ${ended}`)),
+    )
   }
   await app.bus.subscribe(topics.sessions, (payload) => endSessions([JSON.parse(payload) as EndedSession]))
   // The bus may have lost the news.
@@ -99,11 +119,16 @@ export async function serveApp(app: App, { config, log, metrics }: { config: Con
     onError: (error) => log.warn({ err: error }, 'will be tried again'),
   })
   app.bus.onGap(watch.check)
+  metrics.watchReplicas(app.replicas.members)
+  await app.replicas.join()
   return {
     ...server,
     async drain(graceMs) {
+      // First of all nobody else is sent here.
+      await app.replicas.drain()
       await server.drain(graceMs)
       await services.activeChannels.close()
+      await services.shortLinks.close()
       watch.close()
     },
   }

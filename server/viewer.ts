@@ -5,4 +5,6 @@ export type Viewer = {
   sessionId: string | null
   /** When the token ends, and with it every socket that it opened; null where it does not say. */
   expiresAt: Date | null
+  /** When they last showed who they are, as a token of another issuer says; null where it does not. */
+  signedInAt?: Date | null
 }

@@ -1,4 +1,6 @@
 import type { Database, Transaction } from '../drizzle/connection.ts'
+import { maxAgeMs as maxActivityAgeMs } from '../server/domain/activities-making.ts'
+import { noteSaid } from '../server/domain/feed-writing.ts'
 import type { JobAdder, NewJob } from '../server/jobs/jobs.ts'
 import { type Sent, takeOutbox } from '../server/message-store/outbox-relay.ts'
 import { snowflakeAt } from '../server/message-store/snowflake.ts'
@@ -18,6 +20,8 @@ const atOnceCarefully = 20
 export type RelayOptions = {
   /** Whether links are opened. */
   links: boolean
+  /** Members up to which a channel's messages are written into the feed of each of them. */
+  feedMembers: number
   /** Once the process is to end, no further hand-over is begun. */
   signal?: AbortSignal
   onError: (error: unknown) => void
@@ -29,19 +33,25 @@ export type RelayOptions = {
  * others. Returns how many entries there were.
  */
 export async function relayOutbox(database: Database, jobs: JobAdder, options: RelayOptions): Promise<number> {
-  const take = (limit: number, links: boolean) =>
+  const take = (limit: number, careful = false) =>
     takeOutbox(database, limit, async (sent, tx) => {
-      const linked = links ? await findLinked(tx, sent) : []
+      const fed = await noteSaid(tx, [...new Set(sent.map((span) => span.channelId))], options.feedMembers)
+      const spans = joinSpans(sent)
+      // Who is careful does not look either, but leaves that to the job.
+      const { linked, telling } = careful ? { linked: [], telling: spans } : await lookThrough(tx, sent, spans)
       await jobs.add(tx, [
-        ...joinSpans(sent).map((span): NewJob => ({ kind: 'push', data: span })),
-        ...linked.map((data): NewJob => ({ kind: 'link-preview', data })),
+        ...spans.map((span): NewJob => ({ kind: 'push', data: span })),
+        ...telling.map((span): NewJob => ({ kind: 'activity', data: { of: 'sent', ...span } })),
+        // One writes all that has been said by then.
+        ...fed.map((channelId): NewJob => ({ kind: 'feed', data: { channelId }, key: channelId })),
+        ...(options.links ? linked : []).map((data): NewJob => ({ kind: 'link-preview', data })),
       ])
     })
   let taken = 0
   for (let last = 1; last > 0 && options.signal?.aborted !== true; taken += last) {
-    last = await take(atOnce, options.links).catch((error: unknown) => {
+    last = await take(atOnce).catch((error: unknown) => {
       options.onError(error)
-      return take(atOnceCarefully, false)
+      return take(atOnceCarefully, true)
     })
   }
   return taken
@@ -59,20 +69,33 @@ export function joinSpans(sent: readonly Sent[]): Sent[] {
   return joined
 }
 
-/** Messages that may hold a link. Whether they do is looked at when it is opened. */
-async function findLinked({ run }: Transaction, sent: readonly Sent[]) {
-  const rows = await run<{ channel_id: string; id: string }>(
-    `/* outbox links */ select m.channel_id, m.id
-     from unnest($1::bigint[], $2::int[], $3::int[]) as w (channel_id, first_seq, last_seq)
-     join messages m on m.channel_id = w.channel_id and m.seq between w.first_seq and w.last_seq
-     where m.channel_id = any ($1::bigint[]) and m.id >= $4::bigint and m.deleted_at is null
-       and m.content ~* 'https?://'`,
+/**
+ * Messages that may hold a link (whether they do is looked at when it is opened), and those of the spans in which
+ * somebody is mentioned or answered. Both by one look at what was sent.
+ */
+async function lookThrough({ run }: Transaction, sent: readonly Sent[], spans: readonly Sent[]) {
+  const rows = await run<{ channel_id: string; id: string; seq: number; linked: boolean; telling: boolean }>(
+    `/* outbox messages */ select channel_id, id, seq, linked, telling from (
+       select m.channel_id, m.id, m.seq, m.id >= $5::bigint and m.content ~* 'https?://' as linked,
+              m.mention_ids is not null or m.reply_to_id is not null as telling
+       from unnest($1::bigint[], $2::int[], $3::int[]) as w (channel_id, first_seq, last_seq)
+       join messages m on m.channel_id = w.channel_id and m.seq between w.first_seq and w.last_seq
+       where m.channel_id = any ($1::bigint[]) and m.id >= $4::bigint and m.deleted_at is null
+     ) m
+     where linked or telling`,
     [
       sent.map((span) => span.channelId),
       sent.map((span) => span.firstSeq),
       sent.map((span) => span.lastSeq),
+      snowflakeAt(Date.now() - maxActivityAgeMs),
       snowflakeAt(Date.now() - maxAgeMs),
     ],
   )
-  return rows.map((row) => ({ channelId: row.channel_id, messageId: row.id }))
+  const telling = Map.groupBy(rows.filter((row) => row.telling), (row) => row.channel_id)
+  return {
+    linked: rows.flatMap((row) => (row.linked ? [{ channelId: row.channel_id, messageId: row.id }] : [])),
+    telling: spans.filter(({ channelId, firstSeq, lastSeq }) =>
+      telling.get(channelId)?.some(({ seq }) => firstSeq <= seq && seq <= lastSeq),
+    ),
+  }
 }

@@ -5,9 +5,14 @@ import type { Core } from '../server/core.ts'
 import type { JobHandlers } from '../server/jobs/jobs.ts'
 import { dropStaleActiveChannels } from '../server/domain/active-channels.ts'
 import { dropDevicesOfEndedSessions } from '../server/domain/devices.ts'
+import { sweepFeeds } from '../server/domain/feed-writing.ts'
 import { createOutbound } from '../server/lib/outbound.ts'
 import type { Log } from '../server/observability/log.ts'
 import type { Metrics } from '../server/observability/metrics.ts'
+import { createFeedJob } from './feed.ts'
+import { createActivityJob } from './activities.ts'
+import { createAccountDeletionJobs } from './account-deletion.ts'
+import { createDataExportJob } from './data-exports.ts'
 import { createFilesRemoveJob } from './files-remove.ts'
 import { createLinkPreviewJob } from './link-previews/link-preview-job.ts'
 import { sweepLinkCache } from './link-previews/link-cache.ts'
@@ -22,6 +27,7 @@ import { sweepPushes } from './push/sweep.ts'
 import { startRelay } from './relay.ts'
 import { createReminderJob } from './reminders.ts'
 import { createScheduledMessageJob } from './scheduled-messages.ts'
+import { keepSuggestions, suggestionsMs } from './suggestions.ts'
 import { startUpkeep } from './upkeep.ts'
 
 export type Workers = {
@@ -51,6 +57,9 @@ const sweepMs = 10 * 60_000
 
 /** How often it is looked through what is gone as a rule already, in milliseconds. */
 const rareMs = 3_600_000
+
+/** How often entries of feeds are removed, in milliseconds: it looks at each person, and they are kept for days. */
+const feedSweepMs = 6 * 3_600_000
 
 /** Starts the work that nobody waits for. Any number of processes may run it. Throws a StartError where a setting is wrong. */
 export async function startWorkers({ core, maintenance, config, log, metrics, trusted = [] }: WorkerOptions): Promise<Workers> {
@@ -90,12 +99,16 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
     }),
     'scheduled-message': createScheduledMessageJob(services.scheduledMessages),
     reminder: createReminderJob(services.reminders),
+    activity: createActivityJob(services.activities),
+    feed: createFeedJob({ database, writtenMembers: config.limits.feedMembers }),
+    'data-export': createDataExportJob({ dataExports: services.dataExports, database: maintenance, files, tempDir, log }),
+    ...createAccountDeletionJobs(services, maintenance),
     'email-digest': mail.digest,
     'email-verification': mail.verification,
   }
 
   await jobs.work(handlers)
-  const relaying = { links: config.linkPreviews, signal: stopping.signal, onError }
+  const relaying = { links: config.linkPreviews, feedMembers: config.limits.feedMembers, signal: stopping.signal, onError }
   const relay = startRelay(() => relayOutbox(database, jobs, relaying), onError)
   const unlisten = await jobNews.listen((news) => {
     if (news.includes('outbox')) relay.wake()
@@ -107,6 +120,7 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
     counted = await jobs.operator.estimate()
   }
 
+  const suggestions = { database: maintenance, isBlocked: core.finding.isBlockedTerm, log, signal: stopping.signal }
   const upkeep = startUpkeep({
     database: maintenance,
     log,
@@ -122,7 +136,13 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
       { everyMs: sweepMs, work: () => services.attachments.sweep() },
       { everyMs: sweepMs, work: () => services.scheduledMessages.sweep() },
       { everyMs: sweepMs, work: () => services.reminders.sweep() },
+      { everyMs: sweepMs, work: () => services.dataExports.sweep(maintenance) },
+      { everyMs: rareMs, work: () => services.accountDeletion.sweep(maintenance) },
+      { everyMs: rareMs, work: () => services.activities.sweep() },
+      { everyMs: feedSweepMs, work: () => sweepFeeds(maintenance, stopping.signal) },
+      { everyMs: sweepMs, work: () => services.reports.sweep() },
       { everyMs: sweepMs, work: () => sweepLinkCache(maintenance, files.remove) },
+      { everyMs: suggestionsMs, work: () => keepSuggestions(suggestions) },
     ],
   })
 

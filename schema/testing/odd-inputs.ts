@@ -11,7 +11,7 @@ import {
 } from 'graphql'
 
 /** Ids that exist, for arguments that want one. */
-export type Ids = { channel: string; user: string; message: string }
+export type Ids = { channel: string; user: string; message: string; invite: string }
 
 /** One input of a field: where it is (`input.content`), and what can be put there. */
 export type Leaf = { path: string; type: GraphQLInputType }

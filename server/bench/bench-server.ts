@@ -45,6 +45,7 @@ export async function startBenchServer(options: BenchServerOptions = {}): Promis
       PORT: '0',
       LOG_FORMAT: 'json',
       LOG_LEVEL: 'info',
+      RATE_LIMITS: 'off',
       ...(databaseUrl === undefined ? {} : { DATABASE_URL: databaseUrl, JWT_SECRET: 'the same for all replicas of a run' }),
       ...env,
     },

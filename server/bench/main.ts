@@ -1,9 +1,13 @@
+import { benchAutocomplete } from './autocomplete.ts'
 import { benchDelay } from './delay.ts'
+import { benchEndpoint } from './endpoint.ts'
+import { benchFeed } from './feed.ts'
 import { benchMedia } from './media.ts'
 import { type BenchOptions, parseBench, usage } from './options.ts'
 import { benchPages } from './pages.ts'
 import { benchPeers } from './peers.ts'
 import { benchPushes } from './pushes.ts'
+import { benchRateLimits } from './rate-limits.ts'
 import { benchSends } from './sends.ts'
 import { benchStoreCatchUp } from './store-catch-up.ts'
 import { benchStorePages } from './store-pages.ts'
@@ -15,6 +19,7 @@ import { benchVariety } from './variety.ts'
 
 const benchmarks: Record<string, (options: BenchOptions) => Promise<void>> = {
   sends: benchSends,
+  'rate-limits': benchRateLimits,
   pages: benchPages,
   peers: benchPeers,
   variety: benchVariety,
@@ -22,6 +27,9 @@ const benchmarks: Record<string, (options: BenchOptions) => Promise<void>> = {
   delay: benchDelay,
   pushes: benchPushes,
   media: benchMedia,
+  feed: benchFeed,
+  autocomplete: benchAutocomplete,
+  endpoint: benchEndpoint,
   'store-sends': benchStoreSends,
   'store-pages': benchStorePages,
   'store-catch-up': benchStoreCatchUp,

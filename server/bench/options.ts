@@ -23,7 +23,7 @@ export const usage = `npm run bench -- [name ...] [options]
   --messages 1000000,10000000  how large the filled stores are
   --keep FOLDER                keep filled stores there, and use those that are there
   --data FOLDER                fill with the chat in this folder (.txt, .csv, .jsonl, .jsonl.gz), not with made-up prose
-  --short                      peers, variety, storm and delay in a minute or two each, for a first look
+  --short                      peers, variety, storm, delay and autocomplete in a minute or two each, for a first look
   --peers ws-frame,yoga        compare with these only, and with ws-string, which the ratios are to
   --rounds 5                   peers: how often everyone takes a turn
   --memory                     peers: only the memory of a socket

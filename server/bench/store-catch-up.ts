@@ -51,7 +51,7 @@ async function readingsOf(store: BenchStore): Promise<Record<string, () => Promi
   // None of these adds jobs or has files.
   const unused = {} as never
   const limits = { groupMembers: 100, uploadBytes: 0, uploadTypes: [] }
-  const deps = { database, snowflakes, store: messageStore, announce, jobs: unused, files: unused, limits }
+  const deps = { database, snowflakes, store: messageStore, announce, jobs: unused, files: unused, pauses: unused, limits, filter: null }
   const services = {
     channels: createChannelsService(deps),
     members: createMembersService(deps),

@@ -1,9 +1,9 @@
-import { and, eq, isNull } from 'drizzle-orm'
+import { and, eq, isNull, sql } from 'drizzle-orm'
 import type { Orm } from '../../drizzle/connection.ts'
 import { channels, members } from '../../drizzle/tables/index.ts'
 import { forbidden, notFound } from '../errors.ts'
 import type { ChannelRow, MemberRow } from '../message-store/rows.ts'
-import { type Action, may, shutOut, type Standing } from './permissions.ts'
+import { type Action, may, shutOut, silenced, type Standing } from './permissions.ts'
 
 /** A channel and how the viewer stands to it, as one snapshot. */
 export type Access = { channel: ChannelRow; member: MemberRow | null; standing: Standing }
@@ -21,10 +21,18 @@ const denialsOfStrangers: Partial<Record<Action, string>> = {
   join: 'This channel can only be entered by invitation.',
 }
 
+/** Whether a member may not write now, by the store's clock, which is one for all. */
+const isSilenced = sql<boolean>`coalesce(${members.silencedUntil} > now(), false)`
+
 /** Loads a channel with the viewer's membership; throws NOT_FOUND, about the input at `field`, where there is none. */
-async function loadAccess(orm: Orm, viewerId: string, channelId: string, field: string): Promise<Access> {
+async function loadAccess(
+  orm: Orm,
+  viewerId: string,
+  channelId: string,
+  field: string,
+): Promise<Access & { isSilenced: boolean }> {
   const [row] = await orm
-    .select({ channel: channels, member: members })
+    .select({ channel: channels, member: members, isSilenced })
     .from(channels)
     .leftJoin(
       members,
@@ -53,6 +61,12 @@ function checkOpen(channel: Pick<ChannelRow, 'shut'>, action: Action): void {
   if (channel.shut && shutOut.has(action)) throw forbidden('Nothing can be added to this conversation.')
 }
 
+/** Throws FORBIDDEN where those who keep order do not let a member do this now. */
+function checkNotSilenced(member: MemberRow | null | undefined, isSilenced: boolean, action: Action): void {
+  if (!isSilenced || !silenced.has(action)) return
+  throw forbidden(`You can read here, and write again after ${member!.silencedUntil!.toISOString()}.`)
+}
+
 /**
  * Loads a channel and checks that the viewer may do `action` in it. `field` is the input that named the channel. Throws
  * NOT_FOUND or FORBIDDEN.
@@ -64,9 +78,10 @@ export async function accessChannel(
   action: Action,
   field = 'channelId',
 ): Promise<Access> {
-  const access = await loadAccess(orm, viewerId, channelId, field)
+  const { isSilenced, ...access } = await loadAccess(orm, viewerId, channelId, field)
   authorise(access.standing, action, access.channel.kind)
   checkOpen(access.channel, action)
+  checkNotSilenced(access.member, isSilenced, action)
   return access
 }
 
@@ -80,18 +95,19 @@ export async function authoriseLocked(
   viewerId: string,
   action: Action,
 ): Promise<Standing> {
-  const member = await findMember(orm, channel.id, viewerId)
-  const standing = member?.role ?? 'NONE'
+  const [found] = await orm.select({ member: members, isSilenced }).from(members).where(isMember(channel.id, viewerId))
+  const standing = found?.member.role ?? 'NONE'
   authorise(standing, action, channel.kind)
   checkOpen(channel, action)
+  checkNotSilenced(found?.member, found?.isSilenced ?? false, action)
   return standing
 }
 
 /** The membership of somebody who is in the channel now. */
 export async function findMember(orm: Orm, channelId: string, userId: string): Promise<MemberRow | undefined> {
-  const [member] = await orm
-    .select()
-    .from(members)
-    .where(and(eq(members.channelId, channelId), eq(members.userId, userId), isNull(members.leftAt)))
+  const [member] = await orm.select().from(members).where(isMember(channelId, userId))
   return member
 }
+
+const isMember = (channelId: string, userId: string) =>
+  and(eq(members.channelId, channelId), eq(members.userId, userId), isNull(members.leftAt))

@@ -4,8 +4,8 @@ import type { Change } from '../message-store/changes.ts'
 export type AccountChange = {
   userId: string
   change: number
-  kind: 'READ' | 'CHANNEL' | 'MEMBERSHIP' | 'REMINDER'
-  /** Of a REMINDER, the reminder's id. */
+  kind: 'READ' | 'CHANNEL' | 'MEMBERSHIP' | 'REMINDER' | 'ACTIVITY'
+  /** Of a REMINDER, the reminder's id; of an ACTIVITY, the activity's, or 0 for what is unread of all. */
   channelId: string
 }
 

@@ -4,6 +4,7 @@ import { blocks, channels, directChannels, users } from '../../drizzle/tables/in
 import { badInput, conflict, notFound } from '../errors.ts'
 import { isOneOf } from '../lib/sql.ts'
 import type { Deps } from './deps.ts'
+import { whoExists } from './users.ts'
 
 /** Somebody on a list of people that a user keeps, and when they came on it. */
 export type Listed = { userId: string; at: Date }
@@ -78,7 +79,9 @@ export function createBlocksService({ database, announce }: Deps) {
   async function setShut(tx: Transaction, viewerId: string, userId: string): Promise<void> {
     const channelId = await findDirect(tx.orm, viewerId, userId)
     if (channelId === null) return
-    const shut = await isEitherBlocked(tx.orm, viewerId, userId)
+    // Who was deleted does not come back, whatever becomes of a block.
+    const areThere = (await whoExists(tx.orm, [viewerId, userId])).size === 2
+    const shut = !areThere || (await isEitherBlocked(tx.orm, viewerId, userId))
     await tx.orm
       .update(channels)
       .set({ shut, membershipVersion: sql`${channels.membershipVersion} + 1` })

@@ -1,6 +1,6 @@
 import { and, asc, desc, eq, isNull, ne, sql } from 'drizzle-orm'
 import type { Transaction } from '../../drizzle/connection.ts'
-import { channels, directChannels, members, users } from '../../drizzle/tables/index.ts'
+import { channels, directChannels, members } from '../../drizzle/tables/index.ts'
 import { badInput, forbidden, notFound } from '../errors.ts'
 import { isOneOf } from '../lib/sql.ts'
 import { checkName, checkNormalised } from '../lib/text.ts'
@@ -8,8 +8,12 @@ import { lockedChannel } from '../message-store/channel-lock.ts'
 import type { ChannelRow } from '../message-store/rows.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
 import { touchAccounts } from './accounts.ts'
+import { tellAdded } from './activities-writing.ts'
 import { findDirect, isEitherBlocked, lockPair, orderedPair, whoBlocks } from './blocks.ts'
 import type { Deps } from './deps.ts'
+import { filterContent } from './moderation-filter.ts'
+import { addNameKeys, changeNameKeys, publicChannel } from './name-keys.ts'
+import { whoExists } from './users.ts'
 
 export type CreateChannelInput = {
   kind: ChannelRow['kind']
@@ -26,6 +30,8 @@ const maxTopicLength = 1_000
 /** People who may be named when a channel is made; more are added afterwards. */
 const maxFirstMembers = 1_000
 
+const checkChannelName = (name: string) => checkName(name, 'A name', 'input.name', maxNameLength)
+
 const checkTopic = (topic: string) => checkNormalised(topic, 'A topic', 'input.topic', maxTopicLength)
 
 /** What a name is searched for, as names are stored; throws BAD_USER_INPUT. */
@@ -33,13 +39,24 @@ const checkQuery = (query: string) =>
   query.trim() === '' ? '' : checkNormalised(query.trim(), 'A query', 'query', maxNameLength)
 
 /** Channels: made, found and renamed. */
-export function createChannelsService({ database, store, snowflakes, announce, limits }: Deps) {
+export function createChannelsService({ database, store, snowflakes, announce, jobs, limits, filter }: Deps) {
   const { orm } = database
+
+  /** A name or a topic as it is stored; throws BAD_USER_INPUT where it cannot be, or the deployment's filter refuses it. */
+  async function checkedName(authorId: string, channelId: string | null, given: string): Promise<string> {
+    const content = checkChannelName(given)
+    return checkChannelName(await filterContent(filter, { kind: 'CHANNEL_NAME', authorId, channelId, content }, 'input.name'))
+  }
+
+  async function checkedTopic(authorId: string, channelId: string | null, given: string): Promise<string> {
+    const content = checkTopic(given)
+    return checkTopic(await filterContent(filter, { kind: 'CHANNEL_TOPIC', authorId, channelId, content }, 'input.topic'))
+  }
 
   async function checkPeople(ids: readonly string[], field: string) {
     if (ids.length === 0) return
-    const found = await orm.select({ id: users.id }).from(users).where(isOneOf(users.id, ids))
-    if (found.length !== new Set(ids).size) throw notFound('user', field)
+    const found = await whoExists(orm, ids)
+    if (found.size !== new Set(ids).size) throw notFound('user', field)
   }
 
   /** Makes a channel with its first members, the first of whom owns it, within a transaction. */
@@ -49,10 +66,18 @@ export function createChannelsService({ database, store, snowflakes, announce, l
       .values({ ...row, createdAt: new Date() })
       .returning()
     const locked = lockedChannel(tx, created!)
+    const changes: number[] = []
     for (const [place, userId] of people.entries()) {
-      await locked.channel.admit(userId, place === 0 && row.kind !== 'DIRECT' ? 'OWNER' : 'MEMBER')
+      const member = await locked.channel.admit(userId, place === 0 && row.kind !== 'DIRECT' ? 'OWNER' : 'MEMBER')
+      changes.push(member.joinedChange)
+    }
+    // Who opens a DIRECT channel has brought nobody anywhere: it is heard of with the first message.
+    if (row.kind !== 'DIRECT') {
+      const [actorId, ...userIds] = people
+      await tellAdded(tx, jobs, { channelId: row.id, actorId: actorId!, userIds, changes: changes.slice(1) })
     }
     const channel = await locked.save()
+    if (row.kind === 'PUBLIC') await addNameKeys(tx, [publicChannel(channel)])
     const noted = await touchAccounts(tx.orm, people, 'MEMBERSHIP', row.id)
     return { channel, changes: locked.changes, noted }
   }
@@ -115,8 +140,8 @@ export function createChannelsService({ database, store, snowflakes, announce, l
       if (others.length > maxFirstMembers) {
         throw badInput(`At most ${maxFirstMembers} people at once; add the others afterwards.`, 'input.memberIds')
       }
-      const name = input.name == null ? null : checkName(input.name, 'A name', 'input.name', maxNameLength)
-      const topic = input.topic == null ? null : checkTopic(input.topic)
+      const name = input.name == null ? null : await checkedName(viewerId, null, input.name)
+      const topic = input.topic == null ? null : await checkedTopic(viewerId, null, input.topic)
       await checkPeople(others, 'input.memberIds')
       if ((await whoBlocks(orm, others, viewerId)).size > 0) throw forbidden('You cannot add one of these people.')
       const row = { id: snowflakes.next(), kind: input.kind, name, topic }
@@ -133,14 +158,19 @@ export function createChannelsService({ database, store, snowflakes, announce, l
       if (input.name === null && before.kind === 'PUBLIC') throw badInput('A public channel has a name.', 'input.name')
       const set: { name?: string | null; topic?: string | null } = {}
       if (input.name !== undefined) {
-        set.name = input.name === null ? null : checkName(input.name, 'A name', 'input.name', maxNameLength)
+        set.name = input.name === null ? null : await checkedName(viewerId, channelId, input.name)
       }
-      if (input.topic !== undefined) set.topic = input.topic === null ? null : checkTopic(input.topic)
+      if (input.topic !== undefined) {
+        set.topic = input.topic === null ? null : await checkedTopic(viewerId, channelId, input.topic)
+      }
       const done = await store.change(channelId, async (channel) => {
         await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'update')
         const { name, topic } = { ...channel.row, ...set }
         if (name === channel.row.name && topic === channel.row.topic) return
         channel.setInfo(set)
+        if (channel.row.kind === 'PUBLIC' && name !== channel.row.name) {
+          await changeNameKeys(channel.tx, publicChannel({ ...channel.row, name }))
+        }
         await channel.append('CHANNEL_UPDATED', viewerId, (name === channel.row.name ? topic : name) ?? '')
       })
       announce.channel(done!.changes)

@@ -1,8 +1,9 @@
 import { and, count, desc, eq } from 'drizzle-orm'
-import { contacts, users } from '../../drizzle/tables/index.ts'
+import { contacts } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, notFound } from '../errors.ts'
 import { isAfter, type Listed } from './blocks.ts'
 import type { Deps } from './deps.ts'
+import { whoExists } from './users.ts'
 
 export type ContactsService = ReturnType<typeof createContactsService>
 
@@ -19,8 +20,7 @@ export function createContactsService({ database, announce }: Deps) {
     /** Adds somebody; false where they were added before. They are not told. */
     async add(viewerId: string, userId: string): Promise<boolean> {
       if (userId === viewerId) throw badInput('Nobody can add themselves.', 'userId')
-      const [known] = await orm.select({ id: users.id }).from(users).where(eq(users.id, userId))
-      if (known === undefined) throw notFound('user', 'userId')
+      if (!(await whoExists(orm, [userId])).has(userId)) throw notFound('user', 'userId')
       const isNew = await database.transaction(async (tx) => {
         const added = await tx.orm
           .insert(contacts)

@@ -125,6 +125,12 @@ export async function dropDevicesOfSession(orm: Orm, userId: string, sessionId: 
   await orm.delete(activeChannels).where(shown)
 }
 
+/** An account ends, within this transaction: nothing is pushed to it any more. */
+export async function dropDevicesOfAccount(orm: Orm, userId: string): Promise<void> {
+  await orm.delete(devices).where(eq(devices.userId, userId))
+  await orm.delete(activeChannels).where(eq(activeChannels.userId, userId))
+}
+
 /**
  * Forgets the devices of sessions that have run out, which nobody ends. Looks at all devices that there are: for the
  * maintenance, before sessions of long ago are removed or after. Returns how many there were.

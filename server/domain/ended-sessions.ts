@@ -3,6 +3,12 @@ import type { Database } from '../../drizzle/connection.ts'
 /** A session that has ended. */
 export type EndedSession = { userId: string; sessionId: string }
 
+/**
+ * What stands for all sessions of a user at once, and for the tokens of another issuer, which have none: a session with
+ * the user's own id. Those of sessions are random, and of 63 bits, so that none is one of a user's by accident.
+ */
+export const wholeAccount = (userId: string): string => userId
+
 /** How often the store is asked: about what it costs where news of an ended session was lost. Milliseconds. */
 export const endedIntervalMs = 1_000
 

@@ -1,5 +1,5 @@
 import { and, asc, eq, isNull, sql } from 'drizzle-orm'
-import { members, users } from '../../drizzle/tables/index.ts'
+import { members } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, forbidden, notFound } from '../errors.ts'
 import { answerTogether, isOneOf } from '../lib/sql.ts'
 import type { LockedChannel } from '../message-store/channel-lock.ts'
@@ -7,10 +7,14 @@ import { type MemberRole, type MemberRow, type RawMember, toMemberRow } from '..
 import { compareSnowflakes } from '../message-store/snowflake.ts'
 import { accessChannel, authoriseLocked, findMember } from './access.ts'
 import { touchAccounts } from './accounts.ts'
-import type { AccountChange } from './announcer.ts'
+import { tellAdded } from './activities-writing.ts'
+import { writeAudit } from './audit-log.ts'
+import { checkNotBanned, findBanned } from './bans.ts'
 import { whoBlocks } from './blocks.ts'
-import { outranks } from './permissions.ts'
 import type { Deps } from './deps.ts'
+import { whoExists } from './users.ts'
+import { changeMembers } from './membership.ts'
+import { outranks } from './permissions.ts'
 
 /** Somebody in a channel. */
 export type MemberKey = { channelId: string; userId: string }
@@ -24,19 +28,9 @@ export type MembersService = ReturnType<typeof createMembersService>
 const maxAdded = 100
 
 /** Who is in a channel, and in which role. */
-export function createMembersService({ database, store, announce, limits }: Deps) {
+export function createMembersService(deps: Deps) {
+  const { database, announce, jobs, limits } = deps
   const { orm } = database
-
-  /** Changes memberships under the channel's lock; whose account is touched hears of it on all devices. */
-  async function changeMembers(channelId: string, work: (channel: LockedChannel) => Promise<string[]>): Promise<void> {
-    const done = await store.change(channelId, async (channel) => {
-      const touched = await work(channel)
-      return touchAccounts(channel.tx.orm, touched, 'MEMBERSHIP', channelId)
-    })
-    if (done === null) throw notFound('channel', 'channelId')
-    announce.channel(done.changes)
-    done.result.forEach((change: AccountChange) => announce.account(change))
-  }
 
   function checkRoom(channel: LockedChannel, coming: number) {
     if (channel.row.kind === 'GROUP' && channel.row.memberCount + coming > limits.groupMembers) {
@@ -48,7 +42,7 @@ export function createMembersService({ database, store, announce, limits }: Deps
    * A channel is not left without an owner: whoever has been there longest, admins first, takes over. The channel's own
    * count says who came first, because the clocks of replicas may differ.
    */
-  async function passOwnership(channel: LockedChannel): Promise<string[]> {
+  async function passOwnership(channel: LockedChannel, leaverId: string): Promise<string[]> {
     const [next] = await channel.tx.orm
       .select()
       .from(members)
@@ -57,6 +51,13 @@ export function createMembersService({ database, store, announce, limits }: Deps
       .limit(1)
     if (next === undefined || next.role === 'OWNER') return []
     await channel.setRole(next.userId, 'OWNER')
+    await writeAudit(channel.tx, {
+      channelId: channel.row.id,
+      actorId: leaverId,
+      action: 'ROLE_CHANGED',
+      subjectId: next.userId,
+      detail: { roleBefore: next.role, role: 'OWNER' },
+    })
     return [next.userId]
   }
 
@@ -65,8 +66,9 @@ export function createMembersService({ database, store, announce, limits }: Deps
     async join(viewerId: string, channelId: string): Promise<void> {
       const access = await accessChannel(orm, viewerId, channelId, 'join')
       if (access.member !== null) return
-      await changeMembers(channelId, async (channel) => {
+      await changeMembers(deps, channelId, async (channel) => {
         if ((await findMember(channel.tx.orm, channelId, viewerId)) !== undefined) return []
+        await checkNotBanned(channel.tx.orm, channelId, viewerId)
         await channel.append('MEMBER_JOINED', viewerId, '')
         await channel.admit(viewerId, channel.row.memberCount === 0 ? 'OWNER' : 'MEMBER')
         return [viewerId]
@@ -76,26 +78,25 @@ export function createMembersService({ database, store, announce, limits }: Deps
     /** Leaves a channel. */
     async leave(viewerId: string, channelId: string): Promise<void> {
       await accessChannel(orm, viewerId, channelId, 'leave')
-      await changeMembers(channelId, async (channel) => {
+      await changeMembers(deps, channelId, async (channel) => {
         const own = await findMember(channel.tx.orm, channelId, viewerId)
         if (own === undefined) return []
         await channel.dismiss(viewerId)
         await channel.append('MEMBER_LEFT', viewerId, '')
-        const heirs = own.role === 'OWNER' ? await passOwnership(channel) : []
+        const heirs = own.role === 'OWNER' ? await passOwnership(channel, viewerId) : []
         return [viewerId, ...heirs]
       })
     },
 
-    /** Brings people in; who is in already stays as they are. FORBIDDEN where one of them has blocked the viewer. */
+    /** Brings people in; who is in already stays as they are. FORBIDDEN where one of them has blocked the viewer, CONFLICT where one is banned. */
     async add(viewerId: string, channelId: string, userIds: readonly string[]): Promise<void> {
       await accessChannel(orm, viewerId, channelId, 'addMember')
       const wanted = [...new Set(userIds)]
       if (wanted.length === 0 || wanted.length > maxAdded) {
         throw badInput(`Between 1 and ${maxAdded} people at once.`, 'userIds')
       }
-      const known = await orm.select({ id: users.id }).from(users).where(isOneOf(users.id, wanted))
-      if (known.length !== wanted.length) throw notFound('user', 'userIds')
-      await changeMembers(channelId, async (channel) => {
+      if ((await whoExists(orm, wanted)).size !== wanted.length) throw notFound('user', 'userIds')
+      await changeMembers(deps, channelId, async (channel) => {
         await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'addMember')
         const present = await channel.tx.orm
           .select({ userId: members.userId })
@@ -106,10 +107,14 @@ export function createMembersService({ database, store, announce, limits }: Deps
         checkRoom(channel, coming.length)
         const unwilling = await whoBlocks(channel.tx.orm, coming, viewerId)
         if (unwilling.size > 0) throw forbidden('You cannot add one of these people.')
+        const banned = await findBanned(channel.tx.orm, channelId, coming)
+        if (banned.size > 0) throw conflict('One of these people is banned from this channel.', 'userIds')
+        const changes: number[] = []
         for (const userId of coming) {
           await channel.append('MEMBER_JOINED', userId, '')
-          await channel.admit(userId, 'MEMBER')
+          changes.push((await channel.admit(userId, 'MEMBER')).joinedChange)
         }
+        await tellAdded(channel.tx, jobs, { channelId, actorId: viewerId, userIds: coming, changes })
         return coming
       })
     },
@@ -118,11 +123,12 @@ export function createMembersService({ database, store, announce, limits }: Deps
     async remove(viewerId: string, channelId: string, userId: string): Promise<void> {
       if (userId === viewerId) return this.leave(viewerId, channelId)
       await accessChannel(orm, viewerId, channelId, 'removeMember')
-      await changeMembers(channelId, async (channel) => {
+      await changeMembers(deps, channelId, async (channel) => {
         const actor = await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'removeMember')
         const other = await findMember(channel.tx.orm, channelId, userId)
         if (other === undefined) return []
         if (!outranks(actor, other.role)) throw forbidden('Only somebody of a lower role can be removed.')
+        await writeAudit(channel.tx, { channelId, actorId: viewerId, action: 'MEMBER_REMOVED', subjectId: userId })
         await channel.dismiss(userId)
         await channel.append('MEMBER_LEFT', userId, '')
         return [userId]
@@ -132,7 +138,7 @@ export function createMembersService({ database, store, announce, limits }: Deps
     /** Gives a member a role. The last owner stays one until there is another. */
     async setRole(viewerId: string, channelId: string, userId: string, role: MemberRole): Promise<void> {
       await accessChannel(orm, viewerId, channelId, 'setRole')
-      await changeMembers(channelId, async (channel) => {
+      await changeMembers(deps, channelId, async (channel) => {
         const tx = channel.tx.orm
         await authoriseLocked(tx, channel.row, viewerId, 'setRole')
         const other = await findMember(tx, channelId, userId)
@@ -147,6 +153,13 @@ export function createMembersService({ database, store, announce, limits }: Deps
           if (owners.length === 1) throw conflict('Make somebody else an owner first.', 'role')
         }
         await channel.setRole(userId, role)
+        await writeAudit(channel.tx, {
+          channelId,
+          actorId: viewerId,
+          action: 'ROLE_CHANGED',
+          subjectId: userId,
+          detail: { roleBefore: other.role, role },
+        })
         return [userId]
       })
     },

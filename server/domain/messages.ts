@@ -12,13 +12,18 @@ import { type MessageKey, readMessage } from '../message-store/pages.ts'
 import type { ChannelRow, MessageKind, MessageRow } from '../message-store/rows.ts'
 import { hashOf, keyHash } from '../message-store/send.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
+import { tellEdited, tellEmptied } from './activities-writing.ts'
 import { createAttachmentClaims } from './attachments-claims.ts'
 import { abandonAttachments } from './attachments-removal.ts'
 import type { AttachmentKey } from './attachments-rows.ts'
+import { noteDeletion } from './audit-log.ts'
 import { whoBlocks } from './blocks.ts'
 import type { Deps } from './deps.ts'
 import { syncLinks } from './link-previews.ts'
+import { createMessageFilter } from './moderation-filter.ts'
+import { checkReason } from './moderation.ts'
 import { createPostingRights } from './posting-rights.ts'
+import { createSlowModeTurns, type Turn } from './slow-mode-turns.ts'
 import { takeBackDeleted } from './pushes.ts'
 
 /** Messages as the first two parameters of a statement, which reads them `from` this. */
@@ -53,10 +58,12 @@ const checkContent = (content: string, hasAttachments: boolean): string =>
 
 /** Sending, editing and deleting. */
 export function createMessagesService(deps: Deps) {
-  const { database, store, announce, jobs } = deps
+  const { database, store, announce, jobs, filter } = deps
   const { orm } = database
   const attached = createAttachmentClaims(deps)
   const rights = createPostingRights(orm)
+  const filters = createMessageFilter(deps)
+  const slowMode = createSlowModeTurns(deps)
 
   /**
    * Who of the channel's members is named in the text; nobody twice, in the order of their ids. Who has blocked its
@@ -112,6 +119,57 @@ export function createMessagesService(deps: Deps) {
     return done.result
   }
 
+  /** Sends a message, once its turn has come: `send`. */
+  async function sendInTurn(viewerId: string, input: SendInput, turn: Turn): Promise<MessageRow> {
+    const { channelId } = input
+    const kind = input.kind ?? 'USER'
+    const key = input.idempotencyKey ?? randomUUID()
+    const files = input.attachments ?? []
+    let filtered: string | null = null
+    const claim = files.length === 0 ? null : { channelId, keyHash: keyHash({ authorId: viewerId, key }) }
+    for (let attempt = 0; attempt < maxAuthorisations; attempt++) {
+      const { membershipVersion, slowModeSeconds } = await rights.check(viewerId, channelId)
+      const content = checkContent(input.content, files.length > 0)
+      checkKey(key)
+      // Most deployments have no filter, and wait for none. What counts for a retry is what was asked for.
+      const stored = filter === null ? content : (filtered ??= await filters.sent(viewerId, input, content))
+      const root = await findRoot(channelId, input.replyTo)
+      const mentionIds = await findMentions(channelId, viewerId, stored)
+      const bodyHash = hashOf(JSON.stringify([kind, content, root?.id ?? null, ...files.map(({ id }) => id)]))
+      await turn.take({ key, bodyHash }, slowModeSeconds, async () => {
+        rights.forget(viewerId, channelId)
+        return (await rights.check(viewerId, channelId)).slowModeSeconds
+      })
+      const since = claim === null ? null : await attached.claim(viewerId, files, claim)
+      const sending = { authorId: viewerId, key, bodyHash, kind, content: stored, root, mentionIds }
+      const giveBack = async () => {
+        if (claim !== null && since !== null) await attached.giveBack(viewerId, files, claim, since)
+      }
+      const outcome = await store
+        .send(channelId, membershipVersion, { ...sending, attachmentIds: files.map(({ id }) => id) })
+        .catch(async (error: unknown) => {
+          if (expectedFailure(error)?.code !== 'UNAVAILABLE') await giveBack().catch(() => {})
+          throw error
+        })
+      if (outcome === 'moved') {
+        rights.forget(viewerId, channelId)
+        // Whoever is refused now may send them elsewhere, or again with another key.
+        await giveBack()
+        continue
+      }
+      if (outcome.outcome === 'sent' || outcome.outcome === 'repeated') {
+        if (claim !== null) await attached.confirm(outcome.message)
+        return outcome.message
+      }
+      if (claim !== null) await attached.giveBack(viewerId, files, claim)
+      if (outcome.outcome === 'expired') {
+        throw new MaruError('NOT_FOUND', 'What was sent with this key has been removed since.', { field: 'input.idempotencyKey' })
+      }
+      throw conflict('This key was used for another message.', 'input.idempotencyKey')
+    }
+    throw unavailable(new Error('membership keeps moving'))
+  }
+
   return {
     changeMessage,
 
@@ -120,54 +178,15 @@ export function createMessagesService(deps: Deps) {
      * latest state; with another body it is a CONFLICT. Throws UNAVAILABLE when it is not known whether it was stored:
      * sending again with the same key is safe.
      */
-    async send(viewerId: string, input: SendInput): Promise<MessageRow> {
-      const { channelId } = input
-      const kind = input.kind ?? 'USER'
-      const key = input.idempotencyKey ?? randomUUID()
-      const files = input.attachments ?? []
-      const claim = files.length === 0 ? null : { channelId, keyHash: keyHash({ authorId: viewerId, key }) }
-      for (let attempt = 0; attempt < maxAuthorisations; attempt++) {
-        const membershipVersion = await rights.check(viewerId, channelId)
-        const content = checkContent(input.content, files.length > 0)
-        checkKey(key)
-        const root = await findRoot(channelId, input.replyTo)
-        const mentionIds = await findMentions(channelId, viewerId, content)
-        const bodyHash = hashOf(JSON.stringify([kind, content, root?.id ?? null, ...files.map(({ id }) => id)]))
-        const since = claim === null ? null : await attached.claim(viewerId, files, claim)
-        const sending = { authorId: viewerId, key, bodyHash, kind, content, root, mentionIds }
-        const giveBack = async () => {
-          if (claim !== null && since !== null) await attached.giveBack(viewerId, files, claim, since)
-        }
-        const outcome = await store
-          .send(channelId, membershipVersion, { ...sending, attachmentIds: files.map(({ id }) => id) })
-          .catch(async (error: unknown) => {
-            if (expectedFailure(error)?.code !== 'UNAVAILABLE') await giveBack().catch(() => {})
-            throw error
-          })
-        if (outcome === 'moved') {
-          rights.forget(viewerId, channelId)
-          // Whoever is refused now may send them elsewhere, or again with another key.
-          await giveBack()
-          continue
-        }
-        if (outcome.outcome === 'sent' || outcome.outcome === 'repeated') {
-          if (claim !== null) await attached.confirm(outcome.message)
-          return outcome.message
-        }
-        if (claim !== null) await attached.giveBack(viewerId, files, claim)
-        if (outcome.outcome === 'expired') {
-          throw new MaruError('NOT_FOUND', 'What was sent with this key has been removed since.', { field: 'input.idempotencyKey' })
-        }
-        throw conflict('This key was used for another message.', 'input.idempotencyKey')
-      }
-      throw unavailable(new Error('membership keeps moving'))
-    },
+    send: (viewerId: string, input: SendInput): Promise<MessageRow> =>
+      slowMode.during(viewerId, input.channelId, (turn) => sendInTurn(viewerId, input, turn)),
 
     /** Replaces what a message says. Only its author may, and only what was written, not what the system says. */
     async edit(viewerId: string, key: MessageKey, newContent: string): Promise<MessageRow> {
       const field = 'input.messageId'
       await accessChannel(orm, viewerId, key.channelId, 'editOwn', field)
-      const content = checkContent(newContent, true)
+      const written = checkContent(newContent, true)
+      const content = filter === null ? written : await filters.edited(viewerId, key, written)
       const mentionIds = await findMentions(key.channelId, viewerId, content)
       return changeMessage(key, field, async (channel, message) => {
         await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'editOwn')
@@ -177,6 +196,7 @@ export function createMessagesService(deps: Deps) {
         checkContent(content, message.attachmentIds.length > 0)
         if (message.content === content) return message
         await replaceMentions(channel, message, mentionIds)
+        await tellEdited(channel.tx, jobs, message, mentionIds)
         await syncLinks(channel, message, content)
         if (findLinks(content).length > 0) {
           const data = { channelId: message.channelId, messageId: message.id }
@@ -187,16 +207,19 @@ export function createMessagesService(deps: Deps) {
     },
 
     /**
-     * Empties a message; it stays in its place as a tombstone. Its author may, and who keeps order. Deleting it again
-     * changes nothing.
+     * Empties a message; it stays in its place as a tombstone. Its author may, and who keeps order, which is noted in
+     * the audit log. Deleting it again changes nothing.
      */
-    async delete(viewerId: string, key: MessageKey): Promise<MessageRow> {
+    async delete(viewerId: string, key: MessageKey, givenReason: string | null = null): Promise<MessageRow> {
       await accessChannel(orm, viewerId, key.channelId, 'read', 'messageId')
+      const reason = checkReason(givenReason, 'reason')
       return changeMessage(key, 'messageId', async (channel, message) => {
         const own = message.authorId === viewerId
         await authoriseLocked(channel.tx.orm, channel.row, viewerId, own ? 'deleteOwn' : 'deleteAny')
         if (message.kind !== 'USER' && message.kind !== 'ACTION') throw forbidden('This message cannot be deleted.')
-        return message.deletedAt === null ? makeTombstone(channel, message, jobs) : message
+        if (message.deletedAt !== null) return message
+        if (!own) await noteDeletion(channel.tx, message, { actorId: viewerId, reason })
+        return makeTombstone(channel, message, jobs)
       })
     },
 
@@ -226,9 +249,11 @@ export async function makeTombstone(channel: LockedChannel, message: MessageRow,
   await syncLinks(channel, message, '')
   await takeBackDeleted(channel.tx, jobs, message)
   await replaceMentions(channel, message, [])
-  await channel.tx.orm
+  const taken = await channel.tx.orm
     .delete(reactions)
     .where(and(eq(reactions.channelId, message.channelId), eq(reactions.messageId, message.id)))
+    .returning({ userId: reactions.userId })
+  await tellEmptied(channel.tx, jobs, message, taken.length > 0)
   const deleted = await channel.touchMessage(message.id, 'DELETED', {
     content: '',
     mentionIds: [],

@@ -17,7 +17,8 @@ import {
   SetMessageExpiryDocument,
   UpdateChannelDocument,
 } from '../../client-sdk/index.ts'
-import { newChannel, say } from '../../schema/testing/operations.ts'
+import { auditLogOf, ban, inAnHour, reportsOf, silence } from '../../schema/testing/moderation.ts'
+import { newChannel, operation, say } from '../../schema/testing/operations.ts'
 import type { ChannelKind } from '../message-store/rows.ts'
 import { type Person, startTestApp, type TestApp } from '../testing/test-app.ts'
 import { type Action, actions, may, outranks, permissions, type Standing } from './permissions.ts'
@@ -38,6 +39,10 @@ beforeAll(async () => {
 })
 afterAll(() => app.stop())
 
+const setSlowMode = operation(
+  'mutation SetSlowMode($channelId: ID!, $seconds: Int) { setSlowMode(channelId: $channelId, seconds: $seconds) { channel { id } } }',
+)
+
 /** A channel as alice finds it: her standing to it, and messages of hers and of bob's. */
 type Scene = { channelId: string; kind: ChannelKind; own: string; others: string }
 
@@ -54,12 +59,17 @@ const exercises: Record<Action, (scene: Scene) => Promise<unknown>> = {
   pin: ({ others }) => alice.client.request(PinMessageDocument, { messageId: others }),
   update: ({ channelId }) => alice.client.request(UpdateChannelDocument, { input: { channelId, topic: 'new' } }),
   setExpiry: ({ channelId }) => alice.client.request(SetMessageExpiryDocument, { channelId, seconds: 60 }),
+  setSlowMode: ({ channelId }) => alice.client.request(setSlowMode, { channelId, seconds: 60 }),
   join: ({ channelId }) => alice.client.request(JoinChannelDocument, { channelId }),
   leave: ({ channelId }) => alice.client.request(LeaveChannelDocument, { channelId }),
   addMember: ({ channelId }) => alice.client.request(AddMembersDocument, { channelId, userIds: [dan.id] }),
   removeMember: ({ channelId, kind }) =>
     alice.client.request(RemoveMemberDocument, { channelId, userId: kind === 'DIRECT' ? bob.id : carol.id }),
   setRole: ({ channelId }) => alice.client.request(SetMemberRoleDocument, { channelId, userId: bob.id, role: 'ADMIN' }),
+  ban: ({ channelId, kind }) => ban(alice, channelId, kind === 'DIRECT' ? bob : carol),
+  silence: ({ channelId, kind }) => silence(alice, channelId, kind === 'DIRECT' ? bob : carol, inAnHour()),
+  readReports: ({ channelId }) => reportsOf(alice, channelId),
+  readAuditLog: ({ channelId }) => auditLogOf(alice, channelId),
 }
 
 /** Puts alice where she has this standing, after she and bob have spoken. */

@@ -19,6 +19,11 @@ export const actions = [
   'addMember',
   'removeMember',
   'setRole',
+  'setSlowMode',
+  'ban',
+  'silence',
+  'readReports',
+  'readAuditLog',
 ] as const
 
 export type Action = (typeof actions)[number]
@@ -27,7 +32,8 @@ export type Action = (typeof actions)[number]
  * Who may do what, in which kind of channel: the letters of those who may. O owner, A admin, M member, - anybody else.
  *
  * `see` is the channel itself, its name and size; `read` is what is said in it and who its members are. Removing
- * somebody needs a higher role than theirs, besides: `outranks`.
+ * somebody, banning and silencing them needs a higher role than theirs, besides: `outranks`. Slow mode does not count for
+ * those who may set it.
  */
 export const permissions: Record<Action, Record<ChannelKind, string>> = {
   see: { DIRECT: 'M', GROUP: 'OAM', PUBLIC: 'OAM-' },
@@ -45,6 +51,11 @@ export const permissions: Record<Action, Record<ChannelKind, string>> = {
   addMember: { DIRECT: '', GROUP: 'OA', PUBLIC: 'OAM' },
   removeMember: { DIRECT: '', GROUP: 'OA', PUBLIC: 'OA' },
   setRole: { DIRECT: '', GROUP: 'O', PUBLIC: 'O' },
+  setSlowMode: { DIRECT: '', GROUP: 'OA', PUBLIC: 'OA' },
+  ban: { DIRECT: '', GROUP: 'OA', PUBLIC: 'OA' },
+  silence: { DIRECT: '', GROUP: 'OA', PUBLIC: 'OA' },
+  readReports: { DIRECT: '', GROUP: 'OA', PUBLIC: 'OA' },
+  readAuditLog: { DIRECT: '', GROUP: 'OA', PUBLIC: 'OA' },
 }
 
 /**
@@ -52,6 +63,9 @@ export const permissions: Record<Action, Record<ChannelKind, string>> = {
  * read on, and one's own words can be taken back.
  */
 export const shutOut: ReadonlySet<Action> = new Set(['post', 'react', 'editOwn', 'pin', 'setExpiry'])
+
+/** What nobody may do whom those who keep order have silenced. */
+export const silenced: ReadonlySet<Action> = new Set(['post', 'react', 'editOwn', 'pin', 'update', 'setExpiry'])
 
 const letters: Record<Standing, string> = { OWNER: 'O', ADMIN: 'A', MEMBER: 'M', NONE: '-' }
 

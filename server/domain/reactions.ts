@@ -44,7 +44,7 @@ function checkEmoji(text: string): string {
 }
 
 /** Reactions: each member gives each emoji once. */
-export function createReactionsService({ database }: Deps, messages: MessagesService) {
+export function createReactionsService({ database, jobs }: Deps, messages: MessagesService) {
   const { orm } = database
 
   /** Adds or removes under the channel's lock; what is so already changes nothing. */
@@ -60,6 +60,10 @@ export function createReactionsService({ database }: Deps, messages: MessagesSer
       const [existing] = await tx.select().from(reactions).where(own)
       if ((existing !== undefined) === wanted) return message
       const touched = await channel.touchMessage(message.id, 'REACTIONS_CHANGED', {})
+      if (message.authorId !== viewerId) {
+        const data = { of: 'reaction' as const, ...key, actorId: viewerId, at: new Date().toISOString() }
+        await jobs.add(channel.tx, [{ kind: 'activity', data }])
+      }
       if (!wanted) {
         await tx.delete(reactions).where(own)
         return touched

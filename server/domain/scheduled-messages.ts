@@ -12,6 +12,7 @@ import { accessChannel } from './access.ts'
 import type { Deps } from './deps.ts'
 import { checkAhead, isOverdue, lockPerson, overdueAtOnce } from './later.ts'
 import { checkKey, type MessagesService } from './messages.ts'
+import { filterContent } from './moderation-filter.ts'
 
 export type ScheduledMessageRow = typeof scheduledMessages.$inferSelect
 
@@ -47,11 +48,21 @@ const jobOf = ({ userId, id, sendAt }: ScheduledMessageRow): NewJob => ({
  * Messages that are sent later. A row stands for one that is not sent yet, and its lock decides between whoever moves or
  * cancels it and the job that sends it.
  */
-export function createScheduledMessagesService({ database, snowflakes, jobs }: Deps, messages: MessagesService) {
+export function createScheduledMessagesService({ database, snowflakes, jobs, filter }: Deps, messages: MessagesService) {
   const { orm } = database
   const turns = createTurns(maxWaitMs)
 
   const own = (userId: string, id: string) => and(eq(scheduledMessages.userId, userId), eq(scheduledMessages.id, id))
+
+  /**
+   * Why something may not be scheduled, as the deployment's filter has it; null where it may. What takes its place is
+   * found as it is sent.
+   */
+  async function refusalOf(authorId: string, channelId: string | null, content: string): Promise<unknown> {
+    if (filter === null) return null
+    const checked = { kind: 'MESSAGE' as const, authorId, channelId, content }
+    return filterContent(filter, checked, 'input.content').then(() => null, (error: unknown) => error)
+  }
 
   async function lock(tx: Transaction, userId: string, id: string): Promise<ScheduledMessageRow | undefined> {
     const [row] = await tx.orm.select().from(scheduledMessages).where(own(userId, id)).for('update')
@@ -84,6 +95,7 @@ export function createScheduledMessagesService({ database, snowflakes, jobs }: D
       await accessChannel(orm, viewerId, channelId, 'post', 'input.channelId')
       const content = checkText(input.content, 'A message', 'input.content', maxContentLength)
       const idempotencyKey = checkKey(input.idempotencyKey ?? randomUUID())
+      const refusal = await refusalOf(viewerId, channelId, content)
       return database.transaction(async (tx) => {
         await lockPerson(tx, viewerId)
         const [known] = await tx.orm
@@ -94,6 +106,7 @@ export function createScheduledMessagesService({ database, snowflakes, jobs }: D
           if (known.channelId === channelId && known.content === content && +known.sendAt === +sendAt) return known
           throw conflict('This key was used for another message.', 'input.idempotencyKey')
         }
+        if (refusal !== null) throw refusal
         await checkAhead(tx, sendAt, 'input.sendAt')
         const [all] = await tx.orm
           .select({ count: count() })
@@ -112,6 +125,8 @@ export function createScheduledMessagesService({ database, snowflakes, jobs }: D
      * NOT_FOUND where there is none, or it has been sent.
      */
     async update(viewerId: string, { id, ...input }: UpdateScheduledInput): Promise<ScheduledMessageRow> {
+      // Before the row is held, as it may take a while.
+      const refusal = input.content == null ? null : await refusalOf(viewerId, null, input.content)
       return database.transaction(async (tx) => {
         const row = await lock(tx, viewerId, id)
         if (row === undefined || (await isSent(tx, row))) throw notFound('scheduled message', 'input.id')
@@ -119,7 +134,10 @@ export function createScheduledMessagesService({ database, snowflakes, jobs }: D
         if (input.content === null) throw badInput('A message must not be empty.', 'input.content')
         if (input.sendAt === null) throw badInput('A scheduled message has its time.', 'input.sendAt')
         const { content = row.content, sendAt = row.sendAt } = input
-        if (content !== row.content) checkText(content, 'A message', 'input.content', maxContentLength)
+        if (content !== row.content) {
+          checkText(content, 'A message', 'input.content', maxContentLength)
+          if (refusal !== null) throw refusal
+        }
         const isMoved = row.failure !== null || +sendAt !== +row.sendAt
         if (isMoved) await checkAhead(tx, sendAt, 'input.sendAt')
         const [updated] = await tx.orm

@@ -8,6 +8,7 @@ import { beforeId, placeOf, type SearchPlace } from '../message-store/search.ts'
 import { compareSnowflakes, snowflakeAt } from '../message-store/snowflake.ts'
 import { accessChannel } from './access.ts'
 import type { Deps } from './deps.ts'
+import type { SearchSamplesService } from './search-samples.ts'
 import { may } from './permissions.ts'
 
 export type SearchRequest = {
@@ -38,7 +39,7 @@ export type SearchService = ReturnType<typeof createSearchService>
 const self = 'me'
 
 /** Finds messages by what they say. */
-export function createSearchService({ database, store }: Deps) {
+export function createSearchService({ database, store }: Deps, samples: SearchSamplesService) {
   const { orm } = database
 
   /** The channels that the viewer may read; or this one of them, else NOT_FOUND or FORBIDDEN. */
@@ -136,6 +137,8 @@ export function createSearchService({ database, store }: Deps) {
         ({ channelId, seq, deletedAt, content }) =>
           deletedAt === null && seq >= byId.get(channelId)!.firstSeq && matches(needles, content),
       )
+      // What finds nothing is a slip, or nothing to suggest.
+      if (request.before === null && rows.length > 0) samples.note(viewerId, request.query)
       return {
         messages: rows.toSorted((a, b) => compareSnowflakes(b.id, a.id) || compareSnowflakes(b.channelId, a.channelId)),
         next: keys.length > request.size ? placeOf(page.at(-1)!) : reached,

@@ -1,13 +1,15 @@
 import { createHash, randomBytes, timingSafeEqual } from 'node:crypto'
 import { and, eq, isNull, sql } from 'drizzle-orm'
 import { LRUCache } from 'lru-cache'
-import { credentials, sessions } from '../../drizzle/tables/index.ts'
+import type { Orm } from '../../drizzle/connection.ts'
+import { credentials, sessions, users as userRows } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, forbidden, unauthenticated } from '../errors.ts'
 import type { AccessTokens } from '../lib/access-tokens.ts'
 import { hashPassword, verifyPassword } from '../lib/passwords.ts'
 import type { Viewer } from '../viewer.ts'
 import type { Deps } from './deps.ts'
 import { dropDevicesOfSession } from './devices.ts'
+import { wholeAccount } from './ended-sessions.ts'
 import { checkProfile, type UserRow, type UsersService } from './users.ts'
 
 /** What a client holds after signing in. */
@@ -75,7 +77,10 @@ export function createSessionsService(
     // Not a Snowflake: whoever could guess the id could make up a token that counts as used, and so end the session.
     const id = (randomBytes(8).readBigUInt64BE() >> 1n).toString()
     const secret = randomBytes(secretBytes)
-    await orm.insert(sessions).values({ userId: user.id, id, secretHash: sha256(secret), expiresAt: expiry() })
+    await database.transaction(async (tx) => {
+      await holdAccount(tx.orm, user.id)
+      await tx.orm.insert(sessions).values({ userId: user.id, id, secretHash: sha256(secret), expiresAt: expiry() })
+    })
     return signedIn(user, id, 0, secret)
   }
 
@@ -94,18 +99,31 @@ export function createSessionsService(
 
   async function findUser(userId: string): Promise<UserRow> {
     const [user] = await users.findMany([userId])
-    if (user === undefined) throw unauthenticated('This account is gone.')
+    if (user === undefined || user.deletedAt !== null) throw accountGone()
     return user
+  }
+
+  /**
+   * Throws UNAUTHENTICATED where the account has been deleted, for tokens that name no session; asks the store once a
+   * minute for each.
+   */
+  async function checkAccount(userId: string) {
+    const account = wholeAccount(userId)
+    if (live.has(account)) return
+    await findUser(userId)
+    if (ended.has(account)) throw accountGone()
+    live.set(account, true)
   }
 
   /** Throws UNAUTHENTICATED where the session has ended; asks the store once a minute for each. */
   async function checkLive(userId: string, sessionId: string) {
+    if (ended.has(wholeAccount(userId))) throw accountGone()
     if (live.has(sessionId)) return
     const [session] = await orm
       .select({ revokedAt: sessions.revokedAt })
       .from(sessions)
       .where(and(eq(sessions.userId, userId), eq(sessions.id, sessionId)))
-    if (session === undefined || session.revokedAt !== null || ended.has(sessionId)) throw unauthenticated('Sign in again.')
+    if (session === undefined || session.revokedAt !== null || ended.has(sessionId) || ended.has(wholeAccount(userId))) throw unauthenticated('Sign in again.')
     live.set(sessionId, true)
   }
 
@@ -113,10 +131,10 @@ export function createSessionsService(
     /** Makes an account and signs it in. Throws CONFLICT where the name is taken. */
     async signUp(input: { username: string; password: string; displayName?: string | null }): Promise<SignedIn> {
       checkOwnAccounts()
-      const { username, displayName } = checkProfile(input)
+      const { username, displayName } = await users.filterProfile(checkProfile(input))
       const passwordHash = await hashPassword(checkPassword(input.password))
       const user = await database.transaction(async (tx) => {
-        const created = await users.create(tx.orm, username, { displayName })
+        const created = await users.create(tx, username, { displayName })
         if (created === null) throw conflict('This username is taken.', 'input.username')
         await tx.orm.insert(credentials).values({ userId: created.id, passwordHash })
         return created
@@ -193,7 +211,7 @@ export function createSessionsService(
     /** An access token that keeps a page of the server's own signed in for a working day. */
     cookieToken: ({ user, sessionId }: SignedIn) => tokens.issue({ userId: user.id, sessionId, minutes: cookieMinutes }),
 
-    /** A session was ended, here or on another replica. */
+    /** A session was ended, or all of an account (`wholeAccount`), here or on another replica. */
     noteEnded,
 
     /** Who an access token speaks for; throws UNAUTHENTICATED, also where its session has ended. */
@@ -204,9 +222,31 @@ export function createSessionsService(
         return claims
       }
       const userId = await users.findOrCreateByIdentity(claims.identity)
-      return { userId, sessionId: null, expiresAt: claims.expiresAt }
+      await checkAccount(userId).catch((error: unknown) => {
+        // Some day it stands for somebody new.
+        users.forgetIdentity(claims.identity)
+        throw error
+      })
+      return { userId, sessionId: null, expiresAt: claims.expiresAt, signedInAt: claims.signedInAt }
     },
   }
+}
+
+export const accountGone = () => unauthenticated('This account is gone.')
+
+/**
+ * Throws UNAUTHENTICATED where an account has been deleted; otherwise it cannot be before the transaction is over: no
+ * sign-in of the same moment is left when it goes.
+ */
+async function holdAccount(orm: Orm, userId: string): Promise<void> {
+  const [user] = await orm.select({ deletedAt: userRows.deletedAt }).from(userRows).where(eq(userRows.id, userId)).for('share')
+  if (user === undefined || user.deletedAt !== null) throw accountGone()
+}
+
+/** Whether this is the password of an account; null where it has none. */
+export async function isPasswordOf(orm: Orm, userId: string, password: string): Promise<boolean | null> {
+  const [known] = await orm.select().from(credentials).where(eq(credentials.userId, userId))
+  return known === undefined ? null : verifyPassword(known.passwordHash, normalPassword(password))
 }
 
 const sha256 = (secret: Uint8Array): Uint8Array => createHash('sha256').update(secret).digest()

@@ -1,5 +1,5 @@
-import { and, eq, sql } from 'drizzle-orm'
-import type { Orm } from '../../drizzle/connection.ts'
+import { and, eq, isNull, sql } from 'drizzle-orm'
+import type { Orm, Transaction } from '../../drizzle/connection.ts'
 import { identities, usernames, users } from '../../drizzle/tables/index.ts'
 import { badInput, unauthenticated } from '../errors.ts'
 import { isOneOf } from '../lib/sql.ts'
@@ -15,6 +15,8 @@ import {
 import type { AttachmentKey } from './attachments-rows.ts'
 import { avatarAddress, setAvatar } from './avatars.ts'
 import type { Deps } from './deps.ts'
+import { filterContent } from './moderation-filter.ts'
+import { addNameKeys, changeNameKeys, newPerson } from './name-keys.ts'
 
 export type UserRow = typeof users.$inferSelect
 
@@ -34,31 +36,38 @@ export type UsersService = ReturnType<typeof createUsersService>
 const maxSeen = 10_000
 
 /** People and their names. */
-export function createUsersService({ database, snowflakes, files, jobs }: Deps) {
+export function createUsersService({ database, snowflakes, files, jobs, filter }: Deps) {
   const { orm } = database
+
+  /** A display name as it is stored; throws BAD_USER_INPUT where it cannot be, or the deployment's filter refuses it. */
+  async function checkedDisplayName(authorId: string | null, given: string): Promise<string> {
+    const checked = { kind: 'DISPLAY_NAME' as const, authorId, channelId: null, content: checkDisplayName(given) }
+    return checkDisplayName(await filterContent(filter, checked, 'input.displayName'))
+  }
 
   /** Makes a user under a name; null where the name is taken. */
   async function create(
-    tx: Orm,
+    tx: Transaction,
     username: string,
     profile: { displayName: string; avatarUrl?: string | null; bot?: boolean },
   ): Promise<UserRow | null> {
     const id = snowflakes.next()
-    const taken = await tx
+    const taken = await tx.orm
       .insert(usernames)
       .values({ key: usernameKey(username), userId: id })
       .onConflictDoNothing()
       .returning()
     if (taken.length === 0) return null
-    const [user] = await tx
+    const [user] = await tx.orm
       .insert(users)
       .values({ id, username, createdAt: new Date(), ...profile })
       .returning()
+    await addNameKeys(tx, [newPerson(user!)])
     return user!
   }
 
   /** Makes a user under the nearest name that is free. */
-  async function createNear(tx: Orm, wish: string, profile: Parameters<typeof create>[2]): Promise<UserRow> {
+  async function createNear(tx: Transaction, wish: string, profile: Parameters<typeof create>[2]): Promise<UserRow> {
     const base = toUsername(wish)
     for (let attempt = isReserved(base) ? 2 : 1; ; attempt++) {
       // Numbers first, as people do; later at random, so that a crowd of equal names does not walk the whole row.
@@ -83,7 +92,7 @@ export function createUsersService({ database, snowflakes, files, jobs }: Deps) 
       const meanwhile = await findIdentity(tx.orm, issuer, subject)
       if (meanwhile !== null) return meanwhile
       const profile = { displayName: toDisplayName(displayName ?? username), avatarUrl: avatarUrl ?? null }
-      const user = await createNear(tx.orm, username, profile)
+      const user = await createNear(tx, username, profile)
       await tx.orm.insert(identities).values({ issuer, subject, userId: user.id })
       return user.id
     })
@@ -95,16 +104,28 @@ export function createUsersService({ database, snowflakes, files, jobs }: Deps) 
   return {
     create,
 
+    /**
+     * What somebody who signs up is called, as far as the deployment's filter allows it. A name to sign in with is refused
+     * or taken as it is, and never replaced by another.
+     */
+    async filterProfile({ username, displayName }: ReturnType<typeof checkProfile>): Promise<ReturnType<typeof checkProfile>> {
+      if (filter === null) return { username, displayName }
+      const checked = { kind: 'USERNAME' as const, authorId: null, channelId: null, content: username }
+      const filtered = await filterContent(filter, checked, 'input.username')
+      if (filtered !== username) throw badInput('This name is not allowed here.', 'input.username')
+      return { username, displayName: await checkedDisplayName(null, displayName) }
+    },
+
     /** These users by id, in no order; who does not exist is left out. */
     findMany: (ids: readonly string[]): Promise<UserRow[]> => orm.select().from(users).where(isOneOf(users.id, ids)),
 
-    /** The user of this name, whatever its case. */
+    /** The user of this name, whatever its case; one who was deleted has none. */
     async findByUsername(username: string): Promise<UserRow | null> {
       const key = findableKey(username)
       if (key === null) return null
       const [name] = await orm.select({ userId: usernames.userId }).from(usernames).where(eq(usernames.key, key))
       if (name === undefined) return null
-      const [user] = await orm.select().from(users).where(eq(users.id, name.userId))
+      const [user] = await orm.select().from(users).where(and(eq(users.id, name.userId), isNull(users.deletedAt)))
       return user ?? null
     },
 
@@ -120,6 +141,9 @@ export function createUsersService({ database, snowflakes, files, jobs }: Deps) 
       return userId
     },
 
+    /** Asks the store anew when this account of another system comes next. */
+    forgetIdentity: ({ issuer, subject }: Pick<Identity, 'issuer' | 'subject'>) => void seen.delete(`${issuer} ${subject}`),
+
     /** Where somebody's picture can be fetched; null where there is none. */
     avatarUrl: (user: UserRow): Promise<string | null> => avatarAddress(user, files),
 
@@ -132,18 +156,26 @@ export function createUsersService({ database, snowflakes, files, jobs }: Deps) 
       input: { displayName?: string | null | undefined; avatar?: AttachmentKey | null | undefined },
     ): Promise<UserRow> {
       const { displayName, avatar } = input
-      const name = displayName == null ? displayName : checkName(displayName, 'A display name', 'input.displayName')
+      const name = displayName == null ? displayName : await checkedDisplayName(viewerId, displayName)
       const user = await database.transaction(async (tx) => {
         if (avatar !== undefined) await setAvatar(tx, jobs, viewerId, avatar)
-        const self = eq(users.id, viewerId)
+        const self = and(eq(users.id, viewerId), isNull(users.deletedAt))
         if (name !== undefined) await tx.orm.update(users).set({ displayName: name ?? sql`${users.username}` }).where(self)
         const [user] = await tx.orm.select().from(users).where(self)
+        if (name !== undefined && user !== undefined) await changeNameKeys(tx, newPerson(user))
         return user
       })
       if (user === undefined) throw unauthenticated('This account is gone.')
       return user
     },
   }
+}
+
+/** Those of these people who are there: who was deleted is not, nor who never was. */
+export async function whoExists(orm: Orm, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set()
+  const rows = await orm.select({ id: users.id }).from(users).where(and(isOneOf(users.id, ids), isNull(users.deletedAt)))
+  return new Set(rows.map(({ id }) => id))
 }
 
 /** The username nearest to a name from elsewhere: what is not allowed in one becomes an underscore. */
@@ -174,11 +206,13 @@ export function toDisplayName(name: string): string {
 const reserved = new Set(['here', 'channel', 'everyone', 'all'])
 const isReserved = (username: string) => reserved.has(usernameKey(username))
 
+const checkDisplayName = (name: string) => checkName(name, 'A display name', 'input.displayName')
+
 /** Usernames and display names for a new account; throws BAD_USER_INPUT. */
 export function checkProfile(input: { username: string; displayName?: string | null | undefined }) {
   const username = checkUsername(input.username, 'input.username')
   const displayName =
-    input.displayName == null ? username : checkName(input.displayName, 'A display name', 'input.displayName')
+    input.displayName == null ? username : checkDisplayName(input.displayName)
   if (isReserved(username)) throw badInput('This name is reserved.', 'input.username')
   return { username, displayName }
 }

@@ -1,4 +1,5 @@
 import type { Database } from '../../drizzle/connection.ts'
+import { accountChanges } from '../../drizzle/tables/index.ts'
 import type { AccountChange } from '../domain/announcer.ts'
 import type { Source } from './source.ts'
 import { topics } from './topics.ts'
@@ -6,12 +7,17 @@ import { topics } from './topics.ts'
 /** A change of an account. An account's stream knows no seqs; the field is there so that all streams are read alike. */
 export type AccountItem = AccountChange & { seq: number }
 
+/** What a later release notes, this one passes over: while replicas are replaced both are at work. */
+const known: ReadonlySet<string> = new Set(accountChanges.kind.enumValues)
+
 /** The changes of accounts. Only its owner reads an account's stream. */
 export const accountSource = (database: Database): Source<AccountItem> => ({
   topic: topics.account,
-  decode(payload, known) {
+  decode(payload, reached) {
     const change = JSON.parse(payload) as AccountChange
-    return change.change > known ? [{ ...change, seq: 0 }] : []
+    if (change.change <= reached) return []
+    // The store says how far the stream has come.
+    return known.has(change.kind) ? [{ ...change, seq: 0 }] : change.change
   },
   toldAt: (change) => change,
   size: () => 0,
@@ -42,12 +48,13 @@ export const accountSource = (database: Database): Source<AccountItem> => ({
       [id, after.change, limit],
     )
     const complete = rows.length <= limit
-    const changes = rows.slice(0, limit).flatMap((row): AccountItem[] =>
-      row.change === null
+    const page = rows.slice(0, limit)
+    const changes = page.flatMap((row): AccountItem[] =>
+      row.change === null || !known.has(row.kind!)
         ? []
         : [{ userId: id, change: row.change, seq: 0, kind: row.kind, channelId: row.channel_id }],
     )
-    const reached = complete ? rows[0]?.last_change : changes.at(-1)?.change
+    const reached = complete ? rows[0]?.last_change : page.at(-1)!.change
     return { changes, position: { change: Math.max(after.change, reached ?? 0), seq: 0 }, complete, member: true }
   },
 })

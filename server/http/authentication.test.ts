@@ -47,7 +47,7 @@ describe('the cookie of the GraphiQL page', () => {
     await start()
     const page = { ...ownPage(), 'x-maru-graphiql': '1' }
     const [cookie] = (await signIn(page)).headers['set-cookie'] as string[]
-    expect(cookie).toMatch(/^maru_session=alice; Path=\/graphql; HttpOnly; SameSite=Strict; Max-Age=(59|60)$/)
+    expect(cookie).toMatch(/^maru_session=alice; Path=\/; HttpOnly; SameSite=Strict; Max-Age=(59|60)$/)
     const others: Array<Record<string, string>> = [
       {},
       ownPage(),

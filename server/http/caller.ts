@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { IncomingMessage } from 'node:http'
+import { clientAddress, type TrustedProxies } from '../lib/trusted-proxies.ts'
 import type { Viewer } from '../viewer.ts'
 
 /** What is known of who sent a request or opened a socket before any token is looked at. */
@@ -46,14 +47,12 @@ export const withoutCookies = { startCookieSession() {}, endCookieSession() {} }
 /** In one piece: what `randomUUID` gives is some 16 strings joined, each of which stays with an open socket. */
 const newRequestId = () => randomBytes(16).toString('hex')
 
-/** Reads a caller from a request. The address is a proxy's word only where `trustProxy` says that there is one. */
-export function callerOf(request: IncomingMessage, trustProxy: boolean): Caller {
+/** Reads a caller from a request. The address is a proxy's word only where `trusted` says that there is one. */
+export function callerOf(request: IncomingMessage, trusted: TrustedProxies): Caller {
   const { headers, socket } = request
-  // The last address is the one that the proxy has seen; those before it are what it was told.
-  const forwarded = trustProxy ? String(headers['x-forwarded-for'] ?? '').split(',').at(-1)?.trim() : ''
   return {
     requestId: saneRequestId(headers['x-request-id']) ?? newRequestId(),
-    ip: forwarded || socket.remoteAddress || 'unknown',
+    ip: clientAddress(socket.remoteAddress, String(headers['x-forwarded-for'] ?? ''), trusted),
     userAgent: headers['user-agent']?.slice(0, 256) ?? null,
   }
 }

@@ -12,6 +12,7 @@ export const closings = {
   draining: [1012, 'Service restart'],
   overload: [1013, 'Try again later'],
   tooManySockets: [1013, 'Too many sockets for one user'],
+  tooOften: [1013, 'Connects too often'],
   stalled: [1013, 'Reads too slowly'],
   refused: [4403, 'Forbidden'],
   expired: [4403, 'Token expired'],

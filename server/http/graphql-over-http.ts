@@ -15,6 +15,8 @@ import { malformed, withStatus } from './http-status.ts'
 import type { HttpLimits } from './limits.ts'
 import type { Operation, Operations } from './operations.ts'
 import type { Origins } from './origins.ts'
+import { type RateLimiting, setHeaders } from './rate-limiting.ts'
+import type { Headers } from './rate-limit-headers.ts'
 import type { Recorder } from './recorder.ts'
 import { endedSessionCookie, readSessionCookie, sessionCookie } from './session-cookie.ts'
 
@@ -22,6 +24,7 @@ export type GraphQLOverHttpOptions = {
   operations: Operations
   origins: Origins
   limits: HttpLimits
+  limiting: RateLimiting
   log: Logger
   recorder: Recorder
   /** Whether the session cookie is only for https. */
@@ -46,7 +49,7 @@ type ServerContext = { exchange: Exchange }
  * between, from the text of a document to its result, is `operations`, as it is for sockets.
  */
 export function createGraphQLOverHttp(options: GraphQLOverHttpOptions): GraphQLOverHttp {
-  const { operations, origins, limits, log, recorder, secureCookies, authenticate, createContext } = options
+  const { operations, origins, limits, limiting, log, recorder, secureCookies, authenticate, createContext } = options
 
   async function identify({ request, response }: Exchange): Promise<Viewer | null> {
     const bearer = bearerToken(request.headers.authorization)
@@ -85,9 +88,18 @@ export function createGraphQLOverHttp(options: GraphQLOverHttpOptions): GraphQLO
     let result: ExecutionResult
     try {
       viewer = await identify(exchange)
-      operation = prepare(params, exchange.request.method)
+      const asking = { ip: exchange.caller.ip, viewer }
+      const tell = (headers: Headers) => setHeaders(exchange.response, headers)
+      try {
+        operation = prepare(params, exchange.request.method)
+      } catch (errors) {
+        await limiting.countMalformed(asking, tell)
+        throw errors
+      }
+      const settle = await limiting.admit(operation, asking, tell)
       const context = await createContext({ ...exchange.caller, ...cookiesFor(exchange), viewer })
       result = await operations.execute(operation, context, format)
+      settle(result)
     } catch (errors) {
       result = { errors: [errors].flat().map((error) => withStatus(error, format(error))) }
     }

@@ -15,6 +15,7 @@ import type { Connection } from './connection.ts'
 import type { Connections } from './connections.ts'
 import { formatError } from './format-error.ts'
 import type { Format, Operation, Operations } from './operations.ts'
+import type { RateLimiting, Settle } from './rate-limiting.ts'
 import type { Recorder } from './recorder.ts'
 import { type OperationHost, SocketOperation } from './socket-operation.ts'
 import type { Wire } from './wire.ts'
@@ -25,6 +26,7 @@ export type GraphQLOverSocketsOptions = {
   connections: Connections
   /** Lets new sockets in. */
   admission: Admission
+  limiting: RateLimiting
   wire: Wire
   log: Logger
   recorder: Recorder
@@ -52,7 +54,7 @@ export type GraphQLOverSockets = {
  * operation; the socket stays open, and with it everything else on it.
  */
 export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): GraphQLOverSockets {
-  const { operations, coalescing, connections, admission, wire, log, recorder, authenticate, createContext } = options
+  const { operations, coalescing, connections, admission, limiting, wire, log, recorder, authenticate, createContext } = options
   const { telemetry } = recorder
 
   const say = (connection: Connection, message: Message) => wire.send(connection, JSON.stringify(message))
@@ -101,6 +103,10 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Gr
       admission.check()
       const viewer = await admission.run(connection.ip, async () => isOpen(connection) && authenticate(token))
       if (viewer === false) return false
+      if ((await limiting.connectUser(viewer)) !== null) {
+        connection.socket.close(...closings.tooOften)
+        return false
+      }
       if (connections.claimSocket(connection, viewer)) return true
       connection.socket.close(...closings.tooManySockets)
     } catch (error) {
@@ -155,10 +161,15 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Gr
     const viewer = token === null ? connection.viewer : await authenticate(token)
     if (viewer) connections.claimOperation(connection, running, viewer)
     const operation = operations.prepare(payload)
-    if (!('type' in operation)) throw operation
+    const asking = { ip: connection.ip, viewer }
+    if (!('type' in operation)) {
+      await limiting.countMalformed(asking)
+      throw operation
+    }
     attempt.operation = operation
+    const settle = await limiting.admit(operation, asking)
     if (operation.type !== 'subscription') {
-      await execute(attempt, operation)
+      await execute(attempt, operation, settle)
       return null
     }
     running.isSubscription = true
@@ -175,10 +186,11 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Gr
     return null
   }
 
-  async function execute(attempt: Attempt, operation: Operation): Promise<void> {
+  async function execute(attempt: Attempt, operation: Operation, settle: Settle): Promise<void> {
     const { running, format } = attempt
     const answer = async () => operations.execute(operation, await contextOf(attempt), format)
     const result = await answer().catch((error: unknown): ExecutionResult => ({ errors: [format(error)] }))
+    settle(result)
     record(attempt, result.errors)
     if (running.isOver) return
     const { connection, id } = running

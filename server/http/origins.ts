@@ -28,7 +28,7 @@ export function createOrigins(publicUrl: string | null, corsOrigins: string[]): 
     if (headers.origin === undefined || !listed.has(headers.origin)) return {}
     return {
       'access-control-allow-origin': headers.origin,
-      'access-control-expose-headers': 'x-request-id, retry-after',
+      'access-control-expose-headers': 'x-request-id, retry-after, ratelimit, ratelimit-policy',
     }
   }
 

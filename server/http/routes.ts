@@ -5,7 +5,10 @@ import { graphiqlPage, wantsPage } from './graphiql.ts'
 import type { GraphQLOverHttp } from './graphql-over-http.ts'
 import { type MailPages, mailPurpose } from './mail-links.ts'
 import type { Origins } from './origins.ts'
+import type { RateLimiting } from './rate-limiting.ts'
 import { securityHeaders } from './security-headers.ts'
+import { appAssociations, type LinkedApps } from './short-links-apps.ts'
+import { shortLinkKind, type ShortLinkPages } from './short-links.ts'
 
 export type Readiness = {
   ok: boolean
@@ -25,6 +28,12 @@ export type RoutesOptions = {
   files?: FilesRoute | undefined
   /** Absent where there is no mail. */
   mail?: MailPages | undefined
+  /** Lets so many looks at short links through. */
+  limiting: RateLimiting
+  /** Absent where there is nothing that they could lead to. */
+  shortLinks?: ShortLinkPages | undefined
+  /** Apps that open them by themselves. */
+  apps?: LinkedApps | undefined
 }
 
 export type Route = (request: IncomingMessage, response: ServerResponse, caller: Caller) => Promise<void>
@@ -35,11 +44,15 @@ const knownRoutes = new Set(['/', '/graphql', '/health/live', '/health/ready', '
 export function routeOf({ url }: IncomingMessage): string {
   const path = url?.split('?')[0] ?? ''
   if (isFilesPath(path)) return '/files'
+  const link = shortLinkKind(path)
+  if (link !== null) return link === 'INVITE' ? '/i' : '/m'
   return knownRoutes.has(path) ? path : 'other'
 }
 
 /** Finds what answers a request. */
-export function createRoutes({ origins, graphql, ready, metrics, files, mail }: RoutesOptions): Route {
+export function createRoutes({ origins, graphql, ready, metrics, files, mail, limiting, shortLinks, apps }: RoutesOptions): Route {
+  const associations = appAssociations(apps ?? { ios: [], android: [] })
+
   async function atGraphQL(request: IncomingMessage, response: ServerResponse, caller: Caller): Promise<void> {
     const { method, headers } = request
     // Also where there is nothing to allow: caches must not give one origin the answer to another.
@@ -80,8 +93,14 @@ export function createRoutes({ origins, graphql, ready, metrics, files, mail }: 
     if (path === '/graphql') return atGraphQL(request, response, caller)
     if (files !== undefined && isFilesPath(path)) return files(request, response)
     if (mail !== undefined && mailPurpose(path) !== null) return mail(request, response)
+    if (shortLinks !== undefined && shortLinkKind(path) !== null) {
+      if (await limiting.page(caller.ip, response)) await shortLinks(request, response)
+      return
+    }
     if (request.method !== 'GET' && request.method !== 'HEAD') return sendError(response, 404, 'There is nothing here.')
     if (path === '/') return void response.writeHead(302, { location: '/graphql' }).end()
+    const association = associations.get(path ?? '')
+    if (association !== undefined) return sendJson(response, 200, association)
     if (path === '/health/live') return sendJson(response, 200, { ok: true })
     if (path === '/health/ready') return atReady(response)
     if (path === '/metrics' && metrics !== null) return atMetrics(response, metrics)

@@ -136,7 +136,7 @@ describe('requests', () => {
     await post(server.graphql, '{ hello }', { 'x-forwarded-for': '1.2.3.4' })
     expect(server.contexts[0]?.ip).toBe('127.0.0.1')
     await server.drain(0)
-    await start({ trustProxy: true })
+    await start({ trustProxy: 1 })
     await post(server.graphql, '{ hello }', { 'x-forwarded-for': '6.6.6.6, 1.2.3.4' })
     expect(server.contexts[0]?.ip).toBe('1.2.3.4')
   })

@@ -6,6 +6,8 @@ import type { Logger } from 'pino'
 import type { ActiveSessions } from '../domain/active-channels.ts'
 import { createAdmission } from '../fanout/returning/admission.ts'
 import type { Gathering } from '../fanout/live/gathering.ts'
+import type { TrustedProxies } from '../lib/trusted-proxies.ts'
+import type { RateLimits } from '../rate-limits/rate-limits.ts'
 import type { Viewer } from '../viewer.ts'
 import type { Authenticate } from './authentication.ts'
 import { callerOf } from './caller.ts'
@@ -21,9 +23,12 @@ import type { HttpLimits } from './limits.ts'
 import type { MailPages } from './mail-links.ts'
 import { createOperations } from './operations.ts'
 import { createOrigins } from './origins.ts'
+import { createRateLimiting } from './rate-limiting.ts'
 import { createRecorder } from './recorder.ts'
 import { createRoutes, routeOf } from './routes.ts'
 import type { Readiness, Metrics } from './routes.ts'
+import type { LinkedApps } from './short-links-apps.ts'
+import type { ShortLinkPages } from './short-links.ts'
 import { createSockets, refuseUpgrade } from './sockets.ts'
 import { eventRequestId } from './socket-operation.ts'
 import type { HttpTelemetry } from './telemetry.ts'
@@ -38,8 +43,10 @@ export type HttpOptions = {
   publicUrl: string | null
   /** Origins of other sites whose pages may use the API, such as `https://app.example.com`. */
   corsOrigins: string[]
-  /** Whether a proxy in front names the client in `X-Forwarded-For`. Without one, clients could name any address. */
-  trustProxy?: boolean
+  /** The proxies in front that name the client in `X-Forwarded-For`. Without one, clients could name any address. */
+  trustProxy?: TrustedProxies
+  /** Who may do how much; without it, everybody as much as they like. */
+  rateLimits?: RateLimits
   limits: HttpLimits
   log: Logger
   telemetry: HttpTelemetry
@@ -51,6 +58,10 @@ export type HttpOptions = {
   files?: DiskFiles | undefined
   /** Answers what the links of mails lead to; absent where there is no mail. */
   mail?: MailPages | undefined
+  /** Answers what short links lead to. */
+  shortLinks?: ShortLinkPages | undefined
+  /** Apps that open them by themselves. */
+  apps?: LinkedApps | undefined
   /** The rounds in which events leave. */
   gathering: Gathering
   /** Whether the parts that the server stands on work, each by name. */
@@ -94,20 +105,23 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
     onExecuted: telemetry.onExecuted,
   })
   const admission = createAdmission({ atOnce: limits.greetingsAtOnce, maxWaiting: limits.maxWaitingSockets })
-  const said = { operations, limits, log, recorder, telemetry, authenticate, createContext }
+  const limiting = createRateLimiting(options.rateLimits)
+  const said = { operations, limits, limiting, log, recorder, telemetry, authenticate, createContext }
   const common = { ...said, coalescing, admission, wire, origins, connections }
   const secureCookies = publicUrl?.startsWith('https:') ?? false
   const graphql = createGraphQLOverHttp({ ...common, secureCookies })
-  const upgrade = createSockets({ ...common, protocol: createGraphQLOverSockets(common) })
+  const upgrade = createSockets({ ...common, isDraining: () => draining, protocol: createGraphQLOverSockets(common) })
   const underWay = new Set<ServerResponse>()
   let draining = false
   const ready = async () => (draining ? { ok: false, checks: { server: 'draining' } } : options.ready())
   const files = options.files === undefined ? undefined : createFilesRoute({ files: options.files, origins })
-  const route = createRoutes({ origins, graphql, ready, files, mail: options.mail, metrics: options.metrics })
-  const trustProxy = options.trustProxy ?? false
+  const route = createRoutes({ origins, graphql, ready, files, mail: options.mail, limiting, shortLinks: options.shortLinks, apps: options.apps, metrics: options.metrics })
+  const trustProxy = options.trustProxy ?? null
+  const noteProxy = noticeProxies(options)
 
   function onRequest(request: IncomingMessage, response: ServerResponse): void {
     const caller = callerOf(request, trustProxy)
+    noteProxy(request)
     if (draining) response.setHeader('connection', 'close')
     response.once('close', () => telemetry.onRequest?.(routeOf(request), response.statusCode))
     if (files !== undefined && !isFilesPath(request.url)) timeRequest(request, response, limits.requestTimeoutMs)
@@ -136,7 +150,7 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
     socket.on('error', () => socket.destroy())
     if (draining) return refuseUpgrade(socket, '503 Service Unavailable')
     if (request.url?.split('?')[0] !== '/graphql') return refuseUpgrade(socket, '404 Not Found')
-    upgrade(request, socket, head, callerOf(request, trustProxy))
+    void upgrade(request, socket, head, callerOf(request, trustProxy))
   })
 
   await new Promise<void>((resolve, reject) => {
@@ -166,6 +180,16 @@ export async function startHttpServer(options: HttpOptions): Promise<HttpServer>
       await closed
       clearTimeout(cutOff)
     },
+  }
+}
+
+/** Says once that limits by address are of little use, since all clients seem to have the address of one proxy. */
+function noticeProxies({ trustProxy, rateLimits, log }: HttpOptions): (request: IncomingMessage) => void {
+  let isToTell = trustProxy == null && rateLimits !== undefined && Object.values(rateLimits.rules).some((rule) => rule !== null)
+  return ({ headers }) => {
+    if (!isToTell || headers['x-forwarded-for'] === undefined) return
+    isToTell = false
+    log.warn('requests come through a proxy, and count as one address in rate limits: set TRUST_PROXY')
   }
 }
 

@@ -10,6 +10,7 @@ import type { Connections } from './connections.ts'
 import type { GraphQLOverSockets } from './graphql-over-sockets.ts'
 import type { HttpLimits } from './limits.ts'
 import type { Origins } from './origins.ts'
+import type { RateLimiting } from './rate-limiting.ts'
 import { readSessionCookie } from './session-cookie.ts'
 import type { HttpTelemetry } from './telemetry.ts'
 
@@ -18,12 +19,15 @@ export type SocketsOptions = {
   connections: Connections
   origins: Origins
   limits: HttpLimits
+  limiting: RateLimiting
+  /** Whether no new sockets are taken any more. */
+  isDraining(): boolean
   log: Logger
   telemetry: HttpTelemetry
 }
 
 /** Turns a request for an upgrade into a socket, or refuses it. */
-export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer, caller: Caller) => void
+export type Upgrade = (request: IncomingMessage, socket: Duplex, head: Buffer, caller: Caller) => Promise<void>
 
 /** A socket that knows its connection, so that its handlers can be the same functions for all. */
 class MaruSocket extends WebSocket {
@@ -33,7 +37,7 @@ class MaruSocket extends WebSocket {
 const connectionOf = (socket: WebSocket): Connection => (socket as MaruSocket).connection
 
 /** Joins `ws`, which knows sockets, to the protocol, which knows what is said on them. */
-export function createSockets({ protocol, connections, origins, limits, log, telemetry }: SocketsOptions): Upgrade {
+export function createSockets({ protocol, connections, origins, limits, limiting, isDraining, log, telemetry }: SocketsOptions): Upgrade {
   const server = new WebSocketServer({
     noServer: true,
     WebSocket: MaruSocket,
@@ -78,9 +82,14 @@ export function createSockets({ protocol, connections, origins, limits, log, tel
     }
   }
 
-  return (request, socket, head, caller) => {
+  return async (request, socket, head, caller) => {
     const { headers } = request
     if (!origins.isAllowed(headers)) return refuseUpgrade(socket, '403 Forbidden')
+    const wait = await limiting.connect(caller.ip)
+    if (wait !== null) return refuseUpgrade(socket, '429 Too Many Requests', { 'Retry-After': Math.ceil(wait / 1_000) })
+    // Meanwhile who asked may have hung up, and the server begun to stop.
+    if (socket.destroyed) return
+    if (isDraining()) return refuseUpgrade(socket, '503 Service Unavailable')
     const cookie = origins.isOwnPage(headers) ? readSessionCookie(headers.cookie) : null
     server.handleUpgrade(request, socket, head, (webSocket) => open(createConnection(webSocket, socket, caller, cookie)))
   }
@@ -93,6 +102,7 @@ export function createSockets({ protocol, connections, origins, limits, log, tel
 }
 
 /** Answers a request for an upgrade with a status, and hangs up. */
-export function refuseUpgrade(socket: Duplex, status: string): void {
-  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+export function refuseUpgrade(socket: Duplex, status: string, headers: Record<string, string | number> = {}): void {
+  const lines = Object.entries({ ...headers, Connection: 'close', 'Content-Length': 0 }).map(([name, value]) => `${name}: ${value}\r\n`)
+  socket.end(`HTTP/1.1 ${status}\r\n${lines.join('')}\r\n`)
 }

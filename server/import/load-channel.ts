@@ -1,5 +1,7 @@
 import type { Database, Transaction } from '../../drizzle/connection.ts'
 import { touchAccounts } from '../domain/accounts.ts'
+import { addNameKeys, publicChannel } from '../domain/name-keys.ts'
+import { skipFeed } from '../domain/feed-writing.ts'
 import { admitAll, type Append, appendBatch } from '../message-store/append.ts'
 import { bucketOf } from '../message-store/bucket-time.ts'
 import { ensureBuckets } from '../message-store/partitions.ts'
@@ -45,6 +47,7 @@ export async function loadChannel(options: LoadOptions, plan: ChannelPlan, place
       const members = await findMembers(tx, channelId, mentions.strangers(batch.map((message) => message.entry)))
       const rows = batch.map((message) => toAppend(message, options.people, mentions.of(message.entry, members)))
       await appendBatch(tx, channelId, rows as [Append, ...Append[]])
+      await skipFeed(tx, channelId)
       const end = done + batch.length
       await tx.run('update imports set messages = $3, digest = $4 where source = $1 and channel_key = $2', [
         source,
@@ -124,10 +127,12 @@ async function admit(tx: Transaction, channelId: string, batch: readonly Planned
 
 /** Opens a new channel to everybody. Who is in the log has read all of it. */
 async function finish(tx: Transaction, channelId: string, userIds: readonly string[]) {
-  await tx.run(
-    `update channels set kind = 'PUBLIC', membership_version = membership_version + 1 where id = $1 and kind = 'GROUP'`,
+  const opened = await tx.run<{ name: string | null; member_count: number }>(
+    `update channels set kind = 'PUBLIC', membership_version = membership_version + 1 where id = $1 and kind = 'GROUP'
+     returning name, member_count`,
     [channelId],
   )
+  await addNameKeys(tx, opened.map((row) => publicChannel({ id: channelId, name: row.name, memberCount: row.member_count })))
   await tx.run(
     `update members m set last_read_seq = c.last_seq from channels c
      where c.id = $1 and m.channel_id = $1 and m.user_id = any ($2::bigint[]) and m.last_read_seq < c.last_seq`,

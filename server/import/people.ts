@@ -1,4 +1,5 @@
 import type { Database, Transaction } from '../../drizzle/connection.ts'
+import { addNameKeys, newPerson } from '../domain/name-keys.ts'
 import { checkProfile, toDisplayName, toUsername } from '../domain/users.ts'
 import { firstCodePoints, maxUsernameLength, usernameKey } from '../lib/text.ts'
 import type { SnowflakeSource } from '../message-store/snowflake.ts'
@@ -144,5 +145,7 @@ async function insert(
      select $2::text, name, id from json_to_recordset($1::text::json) as w (id bigint, name text)`,
     [people, issuer],
   )
+  const coming = wishes.filter((wish) => made.has(wish.id))
+  await addNameKeys(tx, coming.map(({ id, username, display_name: displayName }) => newPerson({ id, username, displayName })))
   return made
 }

@@ -24,11 +24,34 @@ export type JobData = {
   'link-preview': { channelId: string; messageId: string }
   'scheduled-message': { userId: string; id: string; sendAt: string }
   reminder: { userId: string; id: string; remindAt: string }
+  /** Something was said in a channel that feeds are written from. */
+  feed: { channelId: string }
   /** Somebody has named a mailbox, and is to say that it is theirs. */
   'email-verification': { userId: string }
+  /** Somebody wants to have what is theirs. */
+  'data-export': { userId: string; id: string }
+  /** An account was deleted: what is left of it goes. */
+  'account-deletion': { userId: string; deleteMessages: boolean }
+  /** What it has said in a channel goes, too: that which comes after a message, or all. */
+  'account-messages': { userId: string; channelId: string; after: string | null }
   /** Somebody is away for long, and there may be something to write to them about. */
   'email-digest': { userId: string }
+  /** Something was done that is about others. */
+  activity: ActivityJob
 }
+
+/** What was done that is about others; `at` is when. */
+export type ActivityJob =
+  /** Messages were sent together, of which some mention or answer somebody. */
+  | { of: 'sent'; channelId: string; firstSeq: number; lastSeq: number }
+  /** A message mentions these people now, or no more. */
+  | { of: 'edited'; channelId: string; messageId: string; userIds: string[] }
+  /** A message was emptied, which mentioned these people. */
+  | { of: 'deleted'; channelId: string; messageId: string; userIds: string[] }
+  /** Somebody has reacted to a message, or taken that back. */
+  | { of: 'reaction'; channelId: string; messageId: string; actorId: string; at: string }
+  /** Somebody has brought others in, each with this change of the channel. */
+  | { of: 'added'; channelId: string; actorId: string; userIds: string[]; changes: number[]; at: string }
 
 export type JobKind = keyof JobData
 
@@ -94,8 +117,15 @@ export const jobPolicies: { [Kind in JobKind]: JobPolicy } = {
   'link-preview': { ...quick, concurrency: 8, retries: 3, expireIn: 60 },
   'scheduled-message': patient,
   reminder: patient,
+  // Reads through channels, and writes a file that may be large: hours, at the worst. What dies twice dies of its data.
+  'data-export': { ...quick, concurrency: 1, retries: 4, expireIn: 6 * 3_600 },
+  'account-deletion': { ...patient, concurrency: 1, expireIn: 3_600 },
+  'account-messages': { ...patient, concurrency: 1, expireIn: 3_600 },
+  // What is not written yet is read from its channel; and what one writes covers all that waits.
+  feed: { ...quick, isSingle: true },
   'email-verification': quick,
   'email-digest': { ...quick, concurrency: 2, isSingle: true },
+  activity: quick,
 }
 
 export const jobKinds = Object.keys(jobPolicies) as JobKind[]

@@ -18,7 +18,7 @@ export type AccessTokens = {
   /** Good for `minutes`, or as long as such tokens usually are. */
   issue(claims: { userId: string; sessionId: string; minutes?: number }): Promise<{ token: string; expiresAt: Date }>
   /** Who a token speaks for: a viewer, or a person that another system knows. Throws UNAUTHENTICATED. */
-  verify(token: string): Promise<Viewer | { identity: ExternalIdentity; expiresAt: Date | null }>
+  verify(token: string): Promise<Viewer | { identity: ExternalIdentity; expiresAt: Date | null; signedInAt: Date | null }>
 }
 
 const issuer = 'maru'
@@ -36,6 +36,12 @@ function isAboutTheKeySet(error: unknown): boolean {
 function refuse(error: unknown): MaruError {
   if (error instanceof errors.JWTExpired) return unauthenticated('The access token has expired.')
   return isAboutTheKeySet(error) ? unavailable(error) : unauthenticated('The access token is not valid.')
+}
+
+/** When the person signed in (OpenID Connect, section 2); else when the token was made, which the issuer may do without them. */
+function signInOf({ auth_time: signIn, iat }: JWTPayload): Date | null {
+  const seconds = typeof signIn === 'number' ? signIn : iat
+  return seconds === undefined || !Number.isFinite(seconds) ? null : new Date(seconds * 1_000)
 }
 
 const expiryOf = (payload: JWTPayload) => (payload.exp === undefined ? null : new Date(payload.exp * 1_000))
@@ -127,6 +133,7 @@ export function createExternalTokens(options: {
           avatarUrl: webAddress(text('picture')),
         },
         expiresAt: expiryOf(payload),
+        signedInAt: signInOf(payload),
       }
     },
   }

@@ -57,6 +57,47 @@ export const webAddress = () =>
     })
     .transform((given) => given.replace(/\/+$/, ''))
 
+/** Schemes whose addresses a page must not offer: they run what they hold, or open what is on the reader's disk. */
+const unsafeSchemes = new Set(['javascript:', 'data:', 'vbscript:', 'file:', 'blob:', 'about:'])
+
+/** The address of an app, of whatever scheme: `myapp://` or `https://app.example.org/`. */
+export const appAddress = () =>
+  z
+    .string()
+    .refine(
+      (given) =>
+        /^[a-z][a-z\d+.-]*:/i.test(given) &&
+        !/[#\s]/.test(given) &&
+        !unsafeSchemes.has(URL.parse(given)?.protocol ?? 'about:'),
+      { error: 'must be an address such as myapp:// or https://app.example.org/, without #' },
+    )
+
+const partsOf = (list: string) => list.split(',').map((each) => each.trim()).filter((each) => each !== '')
+
+/** iOS apps with commas between them, each as team and bundle: `ABCDE12345.org.example.chat`. */
+export const iosApps = () =>
+  z
+    .string()
+    .transform(partsOf)
+    .refine((apps) => apps.length > 0 && apps.every((app) => /^[A-Z\d]{10}\.[A-Za-z\d][A-Za-z\d.-]*$/.test(app)), {
+      error: 'must be app ids such as ABCDE12345.org.example.chat, with commas between them',
+    })
+
+/** Android apps with commas between them, each with the SHA-256 of a certificate: `org.example.chat=12:AB:…`. */
+export const androidApps = () =>
+  z
+    .string()
+    .transform(partsOf)
+    .refine((apps) => apps.length > 0 && apps.every((app) => /^[a-z]\w*(\.[a-z]\w*)+=[\da-f]{2}(:[\da-f]{2}){31}$/i.test(app)), {
+      error: 'must be packages and SHA-256 fingerprints such as org.example.chat=12:AB:…, with commas between them',
+    })
+    .transform((apps) =>
+      apps.map((app) => {
+        const [packageName, fingerprint] = app.split('=') as [string, string]
+        return { packageName, fingerprint }
+      }),
+    )
+
 /** An http or https URL as it is, query and all. */
 export const exactWebAddress = () =>
   z.string().refine((given) => /^https?:\/\//i.test(given) && URL.canParse(given), {

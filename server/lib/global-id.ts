@@ -10,6 +10,8 @@ export type GlobalId =
   | { type: 'Device'; userId: string; deviceId: string }
   | { type: 'ScheduledMessage'; scheduledMessageId: string }
   | { type: 'Reminder'; reminderId: string }
+  | { type: 'Activity'; userId: string; activityId: number }
+  | { type: 'Report'; reportId: string }
 
 const toBase36 = (snowflake: string) => BigInt(snowflake).toString(36)
 
@@ -25,12 +27,16 @@ export const userGlobalId = (userId: string): string => `u${toBase36(userId)}`
 export const channelGlobalId = (channelId: string): string => `c${toBase36(channelId)}`
 export const scheduledMessageGlobalId = (id: string): string => `s${toBase36(id)}`
 export const reminderGlobalId = (id: string): string => `r${toBase36(id)}`
+export const reportGlobalId = (id: string): string => `p${toBase36(id)}`
 export const messageGlobalId = (channelId: string, messageId: string): string =>
   `m${toBase36(channelId)}_${toBase36(messageId)}`
 
 export const attachmentGlobalId = (userId: string, attachmentId: string): string =>
   `a${toBase36(userId)}_${toBase36(attachmentId)}`
 export const deviceGlobalId = (userId: string, deviceId: string): string => `d${toBase36(userId)}_${toBase36(deviceId)}`
+
+export const activityGlobalId = (userId: string, activityId: number): string =>
+  `y${toBase36(userId)}_${activityId.toString(36)}`
 
 /** Reads an id; null where it is none that was ever given out. */
 export function parseGlobalId(id: string): GlobalId | null {
@@ -41,10 +47,16 @@ export function parseGlobalId(id: string): GlobalId | null {
   }
   if (id.startsWith('a')) return second === undefined ? null : { type: 'Attachment', userId: first, attachmentId: second }
   if (id.startsWith('d')) return second === undefined ? null : { type: 'Device', userId: first, deviceId: second }
+  if (id.startsWith('y')) {
+    // It is a change's number, which is no Snowflake.
+    const activityId = Number(second ?? Number.NaN)
+    return activityId <= 0x7fff_ffff ? { type: 'Activity', userId: first, activityId } : null
+  }
   if (second !== undefined) return null
   if (id.startsWith('u')) return { type: 'User', userId: first }
   if (id.startsWith('c')) return { type: 'Channel', channelId: first }
   if (id.startsWith('s')) return { type: 'ScheduledMessage', scheduledMessageId: first }
   if (id.startsWith('r')) return { type: 'Reminder', reminderId: first }
+  if (id.startsWith('p')) return { type: 'Report', reportId: first }
   return null
 }

@@ -63,6 +63,10 @@ export function parseSearchQuery(text: string): SearchQuery {
   return { ...read, terms }
 }
 
+/** The words of a query and what stands in its quotes, without its filters; nothing is checked. */
+export const plainWords = (text: string): string[] =>
+  Array.from(partsOf(text)).flatMap(({ filter, words }) => (filter === undefined ? words.split(/\s+/).filter(Boolean) : []))
+
 type Reading = { needles: Needle[]; from: string[]; in: string[]; since: number | null; until: number | null }
 
 function* partsOf(text: string): Generator<{ filter: string | undefined; words: string }> {

@@ -193,6 +193,8 @@ export function lockedChannel(tx: Transaction, row: ChannelRow) {
 
     setInfo(set) {
       Object.assign(head, set)
+      // Who writes remembers it with the right to.
+      if (set.slowModeSeconds !== undefined) head.membershipVersion++
       head.infoChange = ++head.lastChange
       record({ type: 'channel' }, head.infoChange)
     },

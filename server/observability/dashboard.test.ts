@@ -182,7 +182,7 @@ test('the panels stand beside one another, each with a number of its own', () =>
       }
     }
   }
-  expect(rows.map(({ title }) => title)).toEqual(['Live', 'Bus', 'Store', 'Operations', 'Workers', 'Process'])
+  expect(rows.map(({ title }) => title)).toEqual(['Live', 'Bus', 'Store', 'Operations', 'Workers', 'Process', 'Limits', 'Replicas'])
 })
 
 test('each panel says what it shows, of the replicas that were chosen', () => {

@@ -16,6 +16,7 @@ const described = {
   busUp: ['maru_bus_up', '1 while news travels between replicas; else streams live on the comparison of heads.'],
   busShards: ['maru_bus_shards', 'Masters of the Redis Cluster that carries the bus; 1 for one Redis.'],
   busShardsUp: ['maru_bus_shards_up', 'Those of them by which news travels now.'],
+  rateLimitsAway: ['maru_rate_limits_away', 'Share of rate limits, 0 to 1, that this process counts alone because Redis does not answer.'],
   admissionWaiting: ['maru_admission_waiting', 'Reads of those who come back that wait for their turn.'],
   jobsReady: ['maru_jobs_ready', 'Jobs that could be run now and wait for a worker, as this worker has counted last.'],
   jobsLaidAside: ['maru_jobs_laid_aside', 'Jobs that were tried as often as they may, and wait for an operator.'],

@@ -1,5 +1,6 @@
 import { Counter, Gauge, Histogram, Registry, collectDefaultMetrics } from 'prom-client'
 
+import { createReplicaGauges } from '../replicas/gauges.ts'
 import { createGauges } from './gauges.ts'
 
 /*
@@ -72,6 +73,18 @@ export function createMetrics() {
       registers,
       name: 'maru_stream_catch_up_reads_total',
       help: 'Times that a stream read from the store what it had not been handed.',
+    }),
+
+    rateLimits: new Counter({
+      registers,
+      name: 'maru_rate_limits_total',
+      help: 'Points taken of rate limits, and asked for and refused, by the kind of limit.',
+      labelNames: ['kind', 'outcome'] as const,
+    }),
+    rateLimitErrors: new Counter({
+      registers,
+      name: 'maru_rate_limit_errors_total',
+      help: 'Questions about rate limits that Redis did not answer, or not in time.',
     }),
 
     messagesSent: new Counter({
@@ -159,6 +172,8 @@ export function createMetrics() {
       help: 'Time from when a message was sent until a provider had taken the push.',
       buckets: [0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 3_600],
     }),
+
+    ...createReplicaGauges(registers),
 
     /** Says what the gauges read that are looked at when somebody asks. */
     watch: createGauges(registers),

@@ -35,11 +35,11 @@ const inboxOperation = operation<{ inbox: Event }, { after: string[] }>(`
   subscription CopyInbox($after: [String!]) {
     inbox(after: $after) {
       __typename
-      ... on MessageEvent { stream cursor message { ${keptMessage} channel { id } } }
-      ... on MembershipEvent { stream cursor channel { id } user { id } member { role joinedAt } }
-      ... on ChannelUpdatedEvent { stream cursor channel { ${own} } }
-      ... on ReadStateEvent { stream cursor channel { id } lastReadSeq }
-      ... on SyncedEvent { stream cursor }
+      ... on Event { stream cursor }
+      ... on MessageEvent { message { ${keptMessage} channel { id } } }
+      ... on MembershipEvent { channel { id } user { id } member { role joinedAt } }
+      ... on ChannelUpdatedEvent { channel { ${own} } }
+      ... on ReadStateEvent { channel { id } lastReadSeq }
     }
   }
 `)
@@ -128,6 +128,8 @@ export function copyInbox(person: Person, replicas: readonly Replica[], random: 
       isSynced = true
       return
     }
+    // What else an account is told changes nothing that is kept here.
+    if (event.__typename !== 'MessageEvent' && !('channel' in event)) return advance(event)
     const channelId = event.__typename === 'MessageEvent' ? event.message.channel.id : event.channel.id
     const isOwnMembership = event.__typename === 'MembershipEvent' && event.stream === person.id
     // What is still on its way of a channel that was left concerns nobody any more.

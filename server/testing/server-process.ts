@@ -49,14 +49,17 @@ export function killAll(): void {
   children.clear()
 }
 
-/** Starts a command in the project's folder. Nothing of our own environment reaches it, but for where programs are. */
+/**
+ * Starts a command in the project's folder, without rate limits unless asked for. Nothing of our own environment reaches
+ * it, but for where programs are.
+ */
 export function startProcess(command: string, args: string[], env: Record<string, string> = {}): ServerProcess {
   const started = performance.now()
   const { HOME = '', PATH = '' } = process.env
   const path = [join(project, 'node_modules/.bin'), PATH].join(delimiter)
   const child = spawn(command, args, {
     cwd: project,
-    env: { HOME, PATH: path, HOST: '127.0.0.1', PORT: '0', LOG_FORMAT: 'json', ...env },
+    env: { HOME, PATH: path, HOST: '127.0.0.1', PORT: '0', LOG_FORMAT: 'json', RATE_LIMITS: 'off', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
   children.add(child)

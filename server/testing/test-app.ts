@@ -84,7 +84,9 @@ const testLog = (): Log => createLog({ level: 'error', format: 'json' })
 async function startReplica(databaseUrl: string, env: Record<string, string>): Promise<Replica> {
   const dataDir = await mkdtemp(join(tmpdir(), 'maru-test-data-'))
   const given = { PORT: '0', DATABASE_URL: databaseUrl, JWT_SECRET: jwtSecret, DATABASE_POOL_SIZE: '8', DATA_DIR: dataDir }
-  const config = readConfig({ ...given, ...env })
+  // Tests do in a second what people do in a day.
+  const unlimited = { RATE_LIMITS: 'off' }
+  const config = readConfig({ ...given, ...unlimited, ...env })
   const log = testLog()
   const metrics = createMetrics()
   const statements: string[] = []
