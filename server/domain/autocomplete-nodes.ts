@@ -100,14 +100,14 @@ export function createNodeReader(database: Pick<Database, 'run'>) {
     return new Map(nodes.map((node) => [node.kind as Kind, node]))
   }
 
-  async function scan(kinds: readonly Kind[], prefix: string, most = maxScanned): Promise<Candidate[]> {
+  async function scanRows(kinds: readonly Kind[], prefix: string, most: number): Promise<Candidate[]> {
     const rows = await database.run<{ kind: Kind; subject_id: string; score: number }>(
       `/* name keys */ select kind, subject_id, score from name_keys
        where lead = $1 and key >= $2 and key < $3 and kind = any ($4::text[])
        order by key limit $5`,
       [leadOf(prefix), prefix, keyAfter(prefix), kinds, most],
     )
-    return best(rows.map((row) => ({ kind: row.kind, id: row.subject_id, score: row.score })))
+    return rows.map((row) => ({ kind: row.kind, id: row.subject_id, score: row.score }))
   }
 
   /** Channels that have exactly this key: they are found, however many others begin with it. */
@@ -125,26 +125,28 @@ export function createNodeReader(database: Pick<Database, 'run'>) {
     find: async (kind: Kind, prefix: string): Promise<Node | null> => (await find(prefix)).get(kind) ?? null,
 
     /** Whoever and whatever has a key that begins with a prefix: the first keys in their order, as far as one reads. */
-    scan,
+    scan: async (kinds: readonly Kind[], prefix: string, most = maxScanned): Promise<Candidate[]> =>
+      best(await scanRows(kinds, prefix, most)),
 
     /**
      * Who and what begins with a prefix, in no order: of those of which there are many the best, and the channels that
-     * have no longer name. One round trip where the prefix is long, and few begin with it; two at most.
+     * have no longer name. `isAll`: there is nobody else. One round trip where the prefix is long, and few begin with it;
+     * two at most.
      */
-    async read(kinds: readonly Kind[], prefix: string): Promise<Candidate[]> {
-      if (kinds.length === 0) return []
+    async read(kinds: readonly Kind[], prefix: string): Promise<{ found: Candidate[]; isAll: boolean }> {
+      if (kinds.length === 0) return { found: [], isAll: true }
       const isKnown = known.has(nodesKey(await generationOf('NAMES'), prefix))
       // Most likely it comes to that, and who has guessed wrong has asked for little.
-      const guessed = !isKnown && prefix.length >= likelyRare ? scan(kinds, prefix) : null
+      const guessed = !isKnown && prefix.length >= likelyRare ? scanRows(kinds, prefix, maxScanned) : null
       guessed?.catch(() => undefined)
-      const found = await find(prefix)
-      const few = kinds.filter((kind) => !found.has(kind))
+      const nodes = await find(prefix)
+      const few = kinds.filter((kind) => !nodes.has(kind))
       const [scanned, named] = await Promise.all([
-        few.length === 0 ? [] : (guessed ?? scan(few, prefix)),
-        kinds.includes('CHANNEL') && found.has('CHANNEL') ? channelsNamed(prefix) : [],
+        few.length === 0 ? [] : (guessed ?? scanRows(few, prefix, maxScanned)),
+        kinds.includes('CHANNEL') && nodes.has('CHANNEL') ? channelsNamed(prefix) : [],
       ])
-      const best = kinds.flatMap((kind) => found.get(kind)?.entries.map(({ id, score }) => ({ kind, id, score })) ?? [])
-      return [...scanned, ...named, ...best]
+      const ofNodes = kinds.flatMap((kind) => nodes.get(kind)?.entries.map(({ id, score }) => ({ kind, id, score })) ?? [])
+      return { found: [...scanned, ...named, ...ofNodes], isAll: nodes.size === 0 && scanned.length < maxScanned }
     },
 
     /** The terms that begin with a prefix, the best first; where they are many the best of them. */

@@ -7,7 +7,7 @@ import { statementName } from '../observability/statements.ts'
 import { recordStatements, type Statement } from '../testing/record-statements.ts'
 import { type Person, startTestApp, type TestApp } from '../testing/test-app.ts'
 import { buildNames } from '../../workers/suggestions-trees.ts'
-import { createRosters } from './autocomplete-members.ts'
+import { createRosters, maxRoster } from './autocomplete-members.ts'
 import { createNodeReader, encodeEntries, type NodeReader } from './autocomplete-nodes.ts'
 import { addNameKeys } from './name-keys.ts'
 import { channelSnowflake } from '../testing/watch-changes.ts'
@@ -63,14 +63,25 @@ const someChannels = (count: number) =>
 
 type Plan = { 'Node Type': string; 'Index Name'?: string; 'Index Cond'?: string; Plans?: Plan[] } & Record<string, unknown>
 
+/** How a statement is run that is prepared, without its values having been looked at, as on every connection. */
 async function explain({ text, parameters }: Statement) {
-  const [row] = await database.run<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
-    `explain (analyze, buffers, timing off, format json) ${text}`,
-    parameters,
-  )
-  const { Plan: plan } = row!['QUERY PLAN'][0]
-  return { plan, blocks: Number(plan['Shared Hit Blocks'] ?? 0) + Number(plan['Shared Read Blocks'] ?? 0) }
+  const session = await database.reserve()
+  try {
+    await session.run(`prepare explained as ${text}`, [])
+    const values = parameters.length === 0 ? '' : `(${parameters.map(spell).join(', ')})`
+    const [row] = await session.run<{ 'QUERY PLAN': [{ Plan: Plan }] }>(
+      `explain (analyze, buffers, timing off, format json) execute explained${values}`,
+      [],
+    )
+    const { Plan: plan } = row!['QUERY PLAN'][0]
+    return { plan, blocks: Number(plan['Shared Hit Blocks'] ?? 0) + Number(plan['Shared Read Blocks'] ?? 0) }
+  } finally {
+    await session.run('deallocate explained', []).catch(() => undefined)
+    session.release()
+  }
 }
+
+const spell = (value: unknown) => `'${Array.isArray(value) ? `{${value.join(',')}}` : String(value)}'`
 
 const nodesOf = (plan: Plan): Plan[] => [plan, ...(plan.Plans ?? []).flatMap(nodesOf)]
 
@@ -147,4 +158,25 @@ test('members who are newest, and those who came since, are read by an index', a
       expect(blocks).toBeLessThan(100)
     }
   }
+})
+
+test('in a channel that is too large to be read, those are found of whom there are many, too', async () => {
+  // One of fifty Kims of whom nobody has heard, and not among the first by their names.
+  const id = await newChannel(alice, { kind: 'PUBLIC', name: 'large' })
+  await database.run(
+    `insert into users (id, username, display_name, created_at)
+     select n, 'kim' || ((n - 1000) * 7919)::text, 'kim', now() from generate_series(1000, 20999, 50) as n`,
+    [],
+  )
+  await database.run(
+    `insert into members (channel_id, user_id, role, joined_at, change)
+     select $1::bigint, n, 'MEMBER', now(), n from generate_series(1000, 20999, 50) as n`,
+    [channelSnowflake(id)],
+  )
+  await database.run('update channels set member_count = $2 where id = $1', [channelSnowflake(id), maxRoster + 1])
+  const found = await suggest(alice, 'kim', { channelId: id })
+  expect(found).toHaveLength(10)
+  // And of a name that is rare all.
+  const rare = await suggest(alice, found[0]!, { channelId: id })
+  expect(rare[0]).toBe(found[0])
 })

@@ -38,8 +38,11 @@ const spare = 10
 /** Of one kind of source, after so many that will not do nobody goes on looking. */
 const maxLooked = 200
 
-/** Of a large channel and a prefix with which very many begin, people who are asked whether they are in it. */
-const maxAsked = 2_000
+/**
+ * Of a large channel and a prefix with which very many begin, people who are asked whether they are in it: so many, and
+ * where they were too few, so many.
+ */
+const askedAtOnce = [400, 2_000]
 
 /**
  * Suggests people, channels and search terms while somebody types. What is suggested comes, in this order, from those
@@ -58,24 +61,27 @@ export function createAutocompleteService({ database, finding }: Pick<Deps, 'dat
   type Asked = { kinds: ReadonlySet<SuggestionKind>; channel: ChannelRow | null; viewerId: string }
 
   /** What is found by a key: those near the viewer, and everybody and everything, the best known first. */
-  type Found = { key: string; near: Near; anywhere: readonly Candidate[] }
+  type Found = { key: string; near: Near; anywhere: readonly Candidate[]; isAll: boolean }
 
   async function gather(asked: Asked, near: Promise<Near>, key: string, text: string | null): Promise<Found> {
-    const [{ people, channels }, anywhere] = await Promise.all([near, findAnywhere(asked, key, text)])
-    return { key, near: { people: matching(people, key), channels: matching(channels, key) }, anywhere }
+    const [{ people, channels }, rest] = await Promise.all([near, findAnywhere(asked, key, text)])
+    return { key, near: { people: matching(people, key), channels: matching(channels, key) }, ...rest }
   }
 
-  async function findAnywhere({ kinds, channel }: Asked, key: string, text: string | null): Promise<Candidate[]> {
-    if (key === '') return kinds.has('USER') && channel !== null ? peopleOf(await rosters.newest(channel.id)) : []
+  async function findAnywhere({ kinds, channel }: Asked, key: string, text: string | null) {
+    if (key === '') {
+      const newest = kinds.has('USER') && channel !== null ? await rosters.newest(channel.id) : []
+      return { anywhere: peopleOf(newest), isAll: true }
+    }
     const isSmall = channel !== null && channel.memberCount <= maxRoster
     const wanted = (['USER', 'CHANNEL'] as const).filter((kind) => kinds.has(kind) && !(kind === 'USER' && isSmall))
-    const [named, found, members] = await Promise.all([
+    const [named, { found, isAll }, members] = await Promise.all([
       // Who has typed all of a username means whoever has it.
       text !== null && wanted.includes('USER') ? nodes.personNamed(text) : [],
       nodes.read(wanted, cutKey(key)),
       isSmall && kinds.has('USER') ? rosters.all(channel).then((people) => matching(people, key)) : [],
     ])
-    return [...named, ...best([...found, ...members])]
+    return { anywhere: [...named, ...best([...found, ...members])], isAll }
   }
 
   async function findTerms(keys: readonly string[], first: number): Promise<string[]> {
@@ -139,12 +145,14 @@ export function createAutocompleteService({ database, finding }: Pick<Deps, 'dat
     const near = nearOf(viewerId)
     const gathered = await Promise.all(keys.map((key, nth) => gather(asked, near, key, nth === 0 ? text : null)))
     await take(await arrange(asked, gathered))
-    const isLarge = channel !== null && channel.memberCount > maxRoster && kinds.has('USER') && text !== ''
-    for (const key of isLarge ? keys : []) {
-      if (found.length >= first) break
-      const more = await nodes.scan(['USER'], cutKey(key), maxAsked)
-      const isHere = await present(channel, more)
-      await take(more.filter(isHere).map(({ kind, id }) => ({ kind, id, key })))
+    const isLarge = channel !== null && channel.memberCount > maxRoster && kinds.has('USER')
+    for (const { key, isAll } of isLarge ? gathered : []) {
+      for (const count of isAll ? [] : askedAtOnce) {
+        if (found.length >= first) break
+        const more = await nodes.scan(['USER'], cutKey(key), count)
+        const isHere = await present(channel, more)
+        await take(more.filter(isHere).map(({ kind, id }) => ({ kind, id, key })))
+      }
     }
     return found.slice(0, first)
   }
