@@ -4,8 +4,8 @@ import {
   accountChanges, accounts, activeChannels, activities, activityMarks, attachments, auditContents, auditLog, bans,
   blocks, buckets, channelBuckets, channels, contacts, credentials, dataExports, devices, directChannels, drafts,
   expirations, feedEntries, feedSpans, identities, imports, invites, inviteUses, linkCache, linkHosts, linkPreviews,
-  members, mentions, messageChanges, messageLinks, messages, nameKeys, outbox, pushDeliveries, reactions, reminders,
-  replies, reports, scheduledMessages, searchSamples, sendKeys, sessions, settings, shortLinks, shortLinkVisits,
+  members, mentions, messageChanges, messageLinks, messages, nameKeys, outbox, pushDeliveries, reactionOutbox, reactions,
+  reminders, replies, reports, scheduledMessages, searchSamples, sendKeys, sessions, settings, shortLinks, shortLinkVisits,
   suggestionNodes, suggestionTrees, threads, usernames, users, workerLeases,
 } from './tables/index.ts'
 
@@ -20,8 +20,8 @@ export const groups: readonly (readonly AnyColumn[])[] = [
   [
     channels.id, members.channelId, messages.channelId, channelBuckets.channelId, messageChanges.channelId,
     sendKeys.channelId, mentions.channelId, reactions.channelId, replies.channelId, threads.channelId,
-    outbox.channelId, expirations.channelId, linkPreviews.channelId, feedSpans.channelId, bans.channelId,
-    invites.channelId, inviteUses.channelId, messageLinks.channelId,
+    outbox.channelId, reactionOutbox.channelId, expirations.channelId, linkPreviews.channelId, feedSpans.channelId,
+    bans.channelId, invites.channelId, inviteUses.channelId, messageLinks.channelId,
   ],
   [
     users.id, accounts.userId, accountChanges.userId, activities.userId, activityMarks.userId, credentials.userId,

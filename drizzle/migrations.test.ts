@@ -54,7 +54,7 @@ test('what the migrations made is what the tables say, column by column and key 
   const expectedColumns = configs.flatMap((table) =>
     table.columns.map((column) => {
       const required = column.notNull || column.primary || table.primaryKeys.some((key) => key.columns.includes(column))
-      return `${table.name}.${column.name} ${column.getSQLType()}${required ? ' not null' : ''}`
+      return `${table.name}.${column.name} ${column.getSQLType().replace(/ collate "C"$/, '')}${required ? ' not null' : ''}`
     }),
   )
   const expectedIndexes = configs.flatMap((table) => [

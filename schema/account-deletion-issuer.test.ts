@@ -10,6 +10,21 @@ const DeleteAccount = operation<{ deleteAccount: boolean }, { username: string }
   `mutation DeleteAccount($username: String!) { deleteAccount(username: $username) }`,
 )
 
+test('who has just been told that an account is gone does not believe the store that read it before', async () => {
+  const provider = await startIdentityProvider()
+  const own = await startTestApp(provider.env)
+  try {
+    const token = await provider.token('eve')
+    const { viewer } = await own.client(token).request(ViewerDocument)
+    // The news is faster than the transaction can be seen where this one asks.
+    own.app.services.sessions.noteEnded((parseGlobalId(viewer!.id) as { userId: string }).userId)
+    expect((await failure(own.client(token).request(ViewerDocument))).code).toBe('UNAUTHENTICATED')
+  } finally {
+    await own.stop()
+    await provider.stop()
+  }
+})
+
 test('an account that another issuer keeps needs a fresh sign-in, and its tokens are refused on all replicas', async () => {
   const provider = await startIdentityProvider()
   const own = await startTestApp(provider.env)

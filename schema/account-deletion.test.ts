@@ -26,6 +26,7 @@ import { countLockWaits } from '../server/testing/lock-waits.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
 import { failure, history, missing, newChannel, operation, refusal, say } from './testing/operations.ts'
 import { openRawSocket } from './testing/raw-socket.ts'
+import { keyOf, upload } from './testing/uploads.ts'
 
 let app: TestApp
 /** Hears of the other replica only through the store. */
@@ -223,16 +224,31 @@ async function furnish(person: Person, channelId: string) {
   await client.request(RegisterDeviceDocument, { input: { platform: 'FCM', token: `token-of-${person.username}` } })
   await client.request(operation(`mutation Zone { updateSettings(input: { timeZone: "Asia/Seoul" }) { timeZone } }`))
   await client.request(operation(`mutation Export { requestDataExport { status } }`))
+  return upload(person, Buffer.from('sent nowhere'), 'text/plain')
 }
 
 test('nothing is left that was only theirs', async () => {
   const channelId = await newChannel(alice, {}, [bob])
-  await furnish(alice, channelId)
+  const loose = await furnish(alice, channelId)
+  const [{ key }] = (await app.app.database.run('select key from attachments where id = $1', [keyOf(loose.id).id])) as [{ key: string }]
+  expect(await app.app.files.head(key)).not.toBeNull()
   await remove(alice)
   await settled(alice)
   const names = ['credentials', 'devices', 'active_channels', 'data_exports', ...ownTables()]
   for (const name of names) {
     expect(await app.app.database.run(`select from ${name} where user_id = $1`, [userIdOf(alice)]), name).toHaveLength(0)
+  }
+  expect(await app.app.database.run('select from name_keys where subject_id = $1', [userIdOf(alice)])).toHaveLength(0)
+  await vi.waitFor(async () => {
+    expect(await app.app.database.run('select from attachments where user_id = $1', [userIdOf(alice)])).toHaveLength(0)
+    expect(await app.app.files.head(key)).toBeNull()
+  }, 10_000)
+})
+
+test('an account without a password cannot be deleted by whoever holds one of its sessions', async () => {
+  await app.app.database.run('delete from credentials where user_id = $1', [userIdOf(alice)])
+  for (const password of [null, '', 'a guess']) {
+    expect(await refusal(remove(alice, { password }))).toEqual({ code: 'BAD_USER_INPUT', field: 'password' })
   }
 })
 

@@ -74,7 +74,8 @@ builder.queryFields((t) => ({
     description:
       'Mentions of the viewer, replies to them, reactions to what they wrote, and channels that they were brought ' +
       'into, newest first, for 90 days. Replies are told to everybody who follows the message that is answered (whoever ' +
-      'wrote it, has answered it, or has begun to read its replies); where more than 100 do, to its author alone.\n\n' +
+      'wrote it, has answered it, or has begun to read its replies); where more than 100 do, to its author alone. Of ' +
+      'those who react to a message the first 100 are told of.\n\n' +
       'What is deleted, taken back or disappears is gone from it at once, as is all that was done in channels that the ' +
       'viewer is not in any more, or by somebody who has blocked the viewer or whom the viewer has blocked. Muted ' +
       'channels and those without notifications are in it: muting silences pushes.\n\n' +
@@ -98,7 +99,7 @@ builder.queryFields((t) => ({
   }),
   activityUnreadCount: t.int({
     ...ofViewer,
-    description: 'How many activities the viewer has not read; 1,000 stands for as many or more.',
+    description: 'How many activities the viewer has not read; 100 stands for as many or more.',
     resolve: (_, __, context) => context.loaders.activityUnreadCount.load(requireViewer(context)),
   }),
 }))

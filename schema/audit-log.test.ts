@@ -12,9 +12,9 @@ import { auditLogCommand } from '../workers/operator/audit-log.ts'
 import { moderatorsCommand } from '../workers/operator/moderators.ts'
 import { forbidden } from './testing/blocks.ts'
 import {
-  type AuditEntry, auditLogOf, auditLogPage, ban, inAnHour, makeModerator, reportMessage, reportsOf, resolveReport, silence, unban,
+  auditLogOf, ban, inAnHour, makeModerator, reportMessage, reportsOf, resolveReport, silence, toldBy, unban,
 } from './testing/moderation.ts'
-import { bad, newChannel, operation, refusal, say } from './testing/operations.ts'
+import { newChannel, operation, refusal, say } from './testing/operations.ts'
 
 let app: TestApp
 let replica: Replica
@@ -47,10 +47,6 @@ const remove = (id: string, reason: string | null = null) => alice.client.reques
 const setRole = (person: Person, role: 'ADMIN' | 'MEMBER') =>
   alice.client.request(SetMemberRoleDocument, { channelId: tea, userId: person.id, role })
 
-/** What stands in an entry beside when it was made and its hash. */
-const told = (entry: AuditEntry) =>
-  Object.fromEntries(Object.entries(entry).filter(([name, value]) => value !== null && name !== 'at' && name !== 'hash'))
-
 test('it tells what those who keep order have done, the latest first', async () => {
   const until = inAnHour()
   const { id: rude } = await say(bob, tea, 'you fools')
@@ -68,16 +64,15 @@ test('it tells what those who keep order have done, the latest first', async () 
   await unban(alice, tea, bob)
   await alice.client.request(RemoveMemberDocument, { channelId: tea, userId: carol.id })
   const [alices, bobsName, carols] = [alice, bob, carol].map(({ username }) => ({ username }))
-  expect((await auditLogOf(alice, tea)).map(told)).toEqual([
-    { channelId: tea, number: 7, action: 'MEMBER_REMOVED', actor: alices, subject: carols },
-    { channelId: tea, number: 6, action: 'MEMBER_UNBANNED', actor: alices, subject: bobsName },
-    { channelId: tea, number: 5, action: 'MEMBER_BANNED', actor: carols, subject: bobsName, until, reason: 'spam' },
-    { channelId: tea, number: 4, action: 'SILENCE_ENDED', actor: carols, subject: bobsName },
-    { channelId: tea, number: 3, action: 'MEMBER_SILENCED', actor: carols, subject: bobsName, until, reason: 'calm down' },
-    { channelId: tea, number: 2, action: 'ROLE_CHANGED', actor: alices, subject: carols, roleBefore: 'MEMBER', role: 'ADMIN' },
+  expect((await auditLogOf(alice, tea)).map(toldBy)).toEqual([
+    { channelId: tea, action: 'MEMBER_REMOVED', actor: alices, subject: carols },
+    { channelId: tea, action: 'MEMBER_UNBANNED', actor: alices, subject: bobsName },
+    { channelId: tea, action: 'MEMBER_BANNED', actor: carols, subject: bobsName, until, reason: 'spam' },
+    { channelId: tea, action: 'SILENCE_ENDED', actor: carols, subject: bobsName },
+    { channelId: tea, action: 'MEMBER_SILENCED', actor: carols, subject: bobsName, until, reason: 'calm down' },
+    { channelId: tea, action: 'ROLE_CHANGED', actor: alices, subject: carols, roleBefore: 'MEMBER', role: 'ADMIN' },
     {
       channelId: tea,
-      number: 1,
       action: 'MESSAGE_DELETED',
       actor: alices,
       subject: bobsName,
@@ -86,39 +81,6 @@ test('it tells what those who keep order have done, the latest first', async () 
       content: 'you fools',
     },
   ])
-})
-
-test('owners and admins read that of their channel, moderators all of it, others none', async () => {
-  const other = await newChannel(bob, {}, [alice])
-  await setRole(bob, 'ADMIN')
-  await bob.client.request(SetMemberRoleDocument, { channelId: other, userId: alice.id, role: 'ADMIN' })
-  expect(await auditLogOf(bob, tea)).toHaveLength(1)
-  expect(await refusal(auditLogOf(carol, tea))).toEqual(forbidden)
-  expect(await refusal(auditLogOf(await app.signUp(`s${channelId.slice(-9)}`), tea))).toEqual(forbidden)
-  expect(await refusal(auditLogOf(alice, null))).toEqual(forbidden)
-  expect(await auditLogOf(mia, tea)).toHaveLength(1)
-  expect((await auditLogOf(mia, null)).slice(0, 2).map((entry) => entry.channelId)).toEqual([other, tea])
-})
-
-test('it is paged, each entry once, over all channels too', async () => {
-  const other = await newChannel(alice, {}, [bob])
-  for (let nth = 0; nth < 3; nth++) {
-    await silence(alice, tea, bob, inAnHour())
-    await silence(alice, other, bob, inAnHour())
-    await silence(alice, tea, bob, null)
-  }
-  for (const [where, count] of [[tea, 6], [null, 9]] as const) {
-    const found: string[] = []
-    for (let after: string | null = null; found.length < count; ) {
-      const page = await auditLogPage(mia, where, { first: 2, after })
-      found.push(...page.entries.map((entry: AuditEntry) => `${entry.channelId} ${entry.number}`))
-      expect(page.hasNextPage || found.length >= count).toBe(true)
-      after = page.endCursor
-    }
-    expect(new Set(found).size).toBe(found.length)
-    expect(found.slice(0, count).every((entry) => entry.startsWith(tea) || entry.startsWith(other))).toBe(true)
-  }
-  expect(await refusal(auditLogPage(alice, tea, { after: 'abc' }))).toEqual(bad('after'))
 })
 
 describe('it cannot be changed', () => {
@@ -152,12 +114,13 @@ describe('it cannot be changed', () => {
   test.each([
     ['an entry is changed', `update audit_log set reason = 'x' where channel_id = $1 and number = 2`, 2],
     ['when it was', `update audit_log set at = at + interval '1 second' where channel_id = $1 and number = 1`, 1],
+    ['its salt', `update audit_log set salt = '' where channel_id = $1 and number = 1`, 1],
     ['one is taken away', 'delete from audit_log where channel_id = $1 and number = 2', 2],
     ['the first is taken away', 'delete from audit_log where channel_id = $1 and number = 1', 1],
     [
       'one is put in',
-      `insert into audit_log (channel_id, number, id, at, action, hash)
-       select channel_id, 4, id, at, action, hash from audit_log where channel_id = $1 and number = 3`,
+      `insert into audit_log (channel_id, number, id, at, action, salt, hash)
+       select channel_id, 4, id, at, action, salt, hash from audit_log where channel_id = $1 and number = 3`,
       4,
     ],
     ['two change places', 'update audit_log set number = 5 - number where channel_id = $1 and number > 1', 2],
@@ -205,8 +168,13 @@ test('what was done at the same time on two replicas is in one row, without a ho
   await Promise.all(
     Array.from({ length: 10 }, (_, nth) => silence(nth % 2 === 0 ? alice : there, tea, nth % 3 === 0 ? bob : carol, inAnHour())),
   )
-  const numbers = (await auditLogOf(alice, tea)).map(({ number }) => number)
-  expect(numbers).toEqual(numbers.map((_, nth) => numbers.length - nth))
+  const rows = await app.app.database.run<{ number: number }>(
+    'select number from audit_log where channel_id = $1 order by number',
+    [channelId],
+  )
+  const numbers = rows.map(({ number }) => number)
+  expect(numbers).toEqual(numbers.map((_, nth) => nth + 1))
+  expect(await auditLogOf(alice, tea)).toHaveLength(numbers.length)
   expect(await verifyChannel(app.app.database, channelId)).toMatchObject({ entries: numbers.length, brokenAt: null })
 })
 
@@ -250,7 +218,7 @@ describe('the operator', () => {
     expect(await moderators('add', 'dan')).toBe('dan is one already.')
     expect(await moderators('list')).toMatch(/^username +name\ndan +dan\nmia +mia$/)
     const [entry] = await auditLogOf(dan, null)
-    expect(told(entry!)).toEqual({ number: 1, action: 'MODERATOR_ADDED', subject: { username: 'dan' } })
+    expect(toldBy(entry!)).toEqual({ action: 'MODERATOR_ADDED', subject: { username: 'dan' } })
     expect(await moderators('remove', 'dan')).toBe('dan keeps order no more.')
     expect(await moderators('remove', 'dan')).toBe('dan is none.')
     expect(await refusal(auditLogOf(dan, null))).toEqual(forbidden)

@@ -8,18 +8,19 @@ import { memberRole, userType } from './types.ts'
 import { requireViewer } from './viewer.ts'
 
 const auditAction = builder.enumType('AuditAction', {
+  description: 'What somebody who keeps order can have done.',
   values: {
-    MEMBER_BANNED: {},
-    MEMBER_UNBANNED: {},
-    MEMBER_REMOVED: {},
-    ROLE_CHANGED: {},
-    MEMBER_SILENCED: {},
+    MEMBER_BANNED: { description: 'Kept out.' },
+    MEMBER_UNBANNED: { description: 'May come in again.' },
+    MEMBER_REMOVED: { description: 'Put out.' },
+    ROLE_CHANGED: { description: 'Given another role.' },
+    MEMBER_SILENCED: { description: 'Reads on, and may not write.' },
     SILENCE_ENDED: { description: 'Before its time; that it has run out is not told.' },
-    SLOW_MODE_SET: {},
+    SLOW_MODE_SET: { description: 'Slow mode was set, or ended.' },
     MESSAGE_DELETED: { description: 'By somebody else than its author.' },
-    REPORT_RESOLVED: {},
+    REPORT_RESOLVED: { description: 'A report was decided on.' },
     MODERATOR_ADDED: { description: 'By the operator, as are all that have no `actor`.' },
-    MODERATOR_REMOVED: {},
+    MODERATOR_REMOVED: { description: 'Keeps order in the whole deployment no more.' },
   } as const,
 })
 
@@ -36,9 +37,8 @@ entryType.implement({
       nullable: true,
       resolve: ({ channelId }) => (isOf(channelId) ? channelGlobalId(channelId) : null),
     }),
-    number: t.exposeInt('number', { description: '1, 2, 3 … in its channel, without holes.' }),
-    at: t.field({ type: 'DateTime', resolve: ({ at }) => at }),
-    action: t.field({ type: auditAction, resolve: ({ action }) => action }),
+    at: t.field({ description: 'When it was done.', type: 'DateTime', resolve: ({ at }) => at }),
+    action: t.field({ description: 'What was done.', type: auditAction, resolve: ({ action }) => action }),
     actor: t.field({
       description: 'Who did it; null for the operator.',
       type: userType,
@@ -52,11 +52,16 @@ entryType.implement({
       resolve: ({ subjectId }, _, { loaders }) => (subjectId === null ? null : loaders.user.load(subjectId)),
     }),
     messageId: t.id({
+      description: 'Which message it was about.',
       nullable: true,
       resolve: ({ channelId, messageId }) => (messageId === null ? null : messageGlobalId(channelId, messageId)),
     }),
-    reportId: t.id({ nullable: true, resolve: ({ reportId }) => (reportId === null ? null : reportGlobalId(reportId)) }),
-    reason: t.string({ nullable: true, resolve: ({ reason }, _, { spend }) => (reason === null ? null : spend(reason)) }),
+    reportId: t.id({
+      description: 'Never told to whom the report is about.',
+      nullable: true,
+      resolve: ({ reportId }) => (reportId === null ? null : reportGlobalId(reportId)),
+    }),
+    reason: t.string({ description: 'Why, as they have said.', nullable: true, resolve: ({ reason }, _, { spend }) => (reason === null ? null : spend(reason)) }),
     content: t.string({
       description: 'What a deleted message said, for 90 days.',
       nullable: true,
@@ -71,14 +76,14 @@ entryType.implement({
         return until == null ? null : new Date(until)
       },
     }),
-    roleBefore: t.field({ type: memberRole, nullable: true, resolve: (entry) => detailOf(entry).roleBefore ?? null }),
-    role: t.field({ type: memberRole, nullable: true, resolve: (entry) => detailOf(entry).role ?? null }),
+    roleBefore: t.field({ description: 'Of ROLE_CHANGED.', type: memberRole, nullable: true, resolve: (entry) => detailOf(entry).roleBefore ?? null }),
+    role: t.field({ description: 'Of ROLE_CHANGED: the new one.', type: memberRole, nullable: true, resolve: (entry) => detailOf(entry).role ?? null }),
     seconds: t.int({
       description: 'Of slow mode; null where it was ended.',
       nullable: true,
       resolve: (entry) => detailOf(entry).seconds ?? null,
     }),
-    resolution: t.field({ type: resolution, nullable: true, resolve: (entry) => detailOf(entry).resolution ?? null }),
+    resolution: t.field({ description: 'Of REPORT_RESOLVED.', type: resolution, nullable: true, resolve: (entry) => detailOf(entry).resolution ?? null }),
     hash: t.string({
       description:
         'SHA-256 of the entry and of the one before it in its channel, in hex: whoever keeps it can tell later whether ' +
@@ -95,7 +100,7 @@ builder.queryFields((t) => ({
     ...ofViewer,
     description:
       'What those who keep order have done, the latest first: in one channel, for its owners and admins; without ' +
-      '`channelId` everywhere, for moderators of the deployment.',
+      '`channelId` everywhere, for moderators of the deployment. What came of a report is not shown to whom it is about.',
     type: entryConnection,
     args: { channelId: t.arg.id(), first: t.arg.int(), after: t.arg.string() },
     resolve: async (_, { channelId, first, after }, context) => {

@@ -5,6 +5,7 @@ import { channelType, userType } from './types.ts'
 import { requireViewer } from './viewer.ts'
 
 const suggestionKind = builder.enumType('SuggestionKind', {
+  description: 'What can be suggested.',
   values: {
     USER: { description: 'A person.' },
     CHANNEL: {
@@ -17,7 +18,7 @@ const suggestionKind = builder.enumType('SuggestionKind', {
 const suggestionType = builder.objectRef<Suggestion>('Suggestion').implement({
   description: 'What somebody who is typing may mean.',
   fields: (t) => ({
-    kind: t.field({ type: suggestionKind, resolve: ({ kind }) => kind }),
+    kind: t.field({ description: 'What it is.', type: suggestionKind, resolve: ({ kind }) => kind }),
     text: t.exposeString('text', {
       description: 'What to show: a person’s display name, a channel’s name, or the words of a search.',
     }),

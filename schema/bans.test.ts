@@ -3,6 +3,7 @@ import {
   AddMembersDocument,
   ChannelDocument,
   InboxDocument,
+  type MaruClientError,
   JoinChannelDocument,
   MembersDocument,
   RemoveMemberDocument,
@@ -11,8 +12,9 @@ import {
 import { parseGlobalId } from '../server/lib/global-id.ts'
 import { listen } from '../server/testing/listen.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { forbidden } from './testing/blocks.ts'
+import { block, forbidden } from './testing/blocks.ts'
 import { auditLogOf, ban, type Ban, bansOf, inAnHour, unban } from './testing/moderation.ts'
+import { meanwhile } from './testing/meanwhile.ts'
 import { bad, conflicting, failure, history, missing, newChannel, refusal, say } from './testing/operations.ts'
 
 let app: TestApp
@@ -109,6 +111,20 @@ describe('who is banned', () => {
   })
 })
 
+test('who may not see bans is not told of them by adding people', async () => {
+  const [dan, dora] = [await app.signUp('dan'), await app.signUp('dora')]
+  await ban(alice, square, dan)
+  await block(dora, bob)
+  const [banned, blocking] = [await failure(add(bob, dan)), await failure(add(bob, dora))]
+  expect(banned).toMatchObject({ code: 'FORBIDDEN', message: 'You cannot add one of these people.' })
+  const said = ({ code, field, message }: MaruClientError) => ({ code, field, message })
+  expect(said(banned)).toEqual(said(blocking))
+  await promote(bob, 'ADMIN')
+  expect(await refusal(add(bob, dan))).toEqual(conflicting('userIds'))
+  expect(await refusal(add(bob, dora))).toEqual(forbidden)
+  expect(await names()).toEqual(['alice', 'bob'])
+})
+
 describe('banning', () => {
   test('needs a higher role than theirs', async () => {
     await join(carol)
@@ -125,6 +141,19 @@ describe('banning', () => {
     await ban(bob, square, carol)
     expect(await refusal(unban(carol, square, carol))).toEqual(forbidden)
     expect(await refusal(bansOf(carol, square))).toEqual(forbidden)
+  })
+
+  test('needs the role until the end', async () => {
+    const ids = { square: parseGlobalId(square) as { channelId: string }, alice: parseGlobalId(alice.id) as { userId: string } }
+    const banning = meanwhile(
+      app,
+      square,
+      () => ban(alice, square, carol),
+      `update members set role = 'MEMBER' where channel_id = $1 and user_id = $2`,
+      [ids.square.channelId, ids.alice.userId],
+    )
+    expect(await refusal(banning)).toEqual(forbidden)
+    await join(carol)
   })
 
   test('says which input is at fault', async () => {
@@ -162,6 +191,23 @@ describe('banning', () => {
     const { channel } = await bob.client.request(ChannelDocument, { id: square })
     expect(channel!.viewerMembership!.role).toBe('MEMBER')
   })
+})
+
+test('bans that are over are taken away, and no others', async () => {
+  const bans = async () =>
+    (await app.app.database.run<{ user_id: string }>('select user_id from bans where channel_id = $1', [
+      (parseGlobalId(square) as { channelId: string }).channelId,
+    ])).length
+  await ban(alice, square, bob, { until: inAnHour() })
+  await runOut()
+  await ban(alice, square, carol, { until: inAnHour() })
+  const dave = await app.signUp('dave')
+  await ban(alice, square, dave)
+  expect(await bans()).toBe(3)
+  expect(await app.app.services.bans.sweep()).toBeGreaterThanOrEqual(1)
+  expect(await bans()).toBe(2)
+  const { bans: left }: { bans: Ban[] } = await bansOf(alice, square)
+  expect(left.map(({ user }) => user.username)).toEqual(['dave', 'carol'])
 })
 
 test('bans are paged, the latest first, each once', async () => {

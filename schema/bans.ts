@@ -13,16 +13,18 @@ banType.implement({
   description: 'Somebody who is kept out of a channel.',
   fields: (t) => ({
     user: t.field({
+      description: 'Who is kept out.',
       type: userType,
       resolve: async ({ userId }, _, { loaders }) => (await loaders.user.load(userId))!,
     }),
     bannedBy: t.field({
+      description: 'By whom.',
       type: userType,
       resolve: async ({ bannedBy }, _, { loaders }) => (await loaders.user.load(bannedBy))!,
     }),
-    bannedAt: t.field({ type: 'DateTime', resolve: ({ bannedAt }) => bannedAt }),
+    bannedAt: t.field({ description: 'Since when.', type: 'DateTime', resolve: ({ bannedAt }) => bannedAt }),
     until: t.field({ description: 'Null for good.', type: 'DateTime', nullable: true, resolve: ({ until }) => until }),
-    reason: t.exposeString('reason', { nullable: true }),
+    reason: t.exposeString('reason', { description: 'Why, as those who keep order have said.', nullable: true }),
   }),
 })
 

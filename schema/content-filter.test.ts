@@ -7,8 +7,10 @@ import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import {
   CreateChannelDocument,
+  DeleteMessageDocument,
   ScheduledMessagesDocument,
   ScheduleMessageDocument,
+  SetPresenceDocument,
   SignUpDocument,
   UpdateChannelDocument,
   UpdateProfileDocument,
@@ -17,8 +19,8 @@ import {
 import { parseGlobalId } from '../server/lib/global-id.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
 import { edit } from './testing/blocks.ts'
-import { inAnHour } from './testing/moderation.ts'
-import { bad, conflicting, failure, history, newChannel, refusal, say } from './testing/operations.ts'
+import { inAnHour, silence } from './testing/moderation.ts'
+import { bad, conflicting, failure, history, missing, newChannel, refusal, say } from './testing/operations.ts'
 
 type Asked = { kind: string; authorId: string | null; channelId: string | null; content: string }
 
@@ -135,6 +137,18 @@ describe('messages', () => {
     expect(await contents()).toEqual([])
   })
 
+  test('of others, or deleted, are not edited, and what should have been there is not shown to anybody', async () => {
+    const { id } = await say(bob, tea, 'hello')
+    const { id: gone } = await say(alice, tea, 'hello')
+    await alice.client.request(DeleteMessageDocument, { messageId: gone })
+    asked.length = 0
+    expect((await failure(edit(alice, id, 'you idiot'))).code).toBe('FORBIDDEN')
+    expect(await refusal(edit(alice, gone, 'you idiot'))).toEqual(conflicting('input.messageId'))
+    expect(await refusal(edit(alice, `m${tea.slice(1)}_1`, 'you idiot'))).toEqual(missing('input.messageId'))
+    expect(asked).toEqual([])
+    expect(await contents()).toEqual(['hello', ''])
+  })
+
   test('by who may not write are refused for that, and not shown to anybody', async () => {
     const stranger = await app.signUp(`stranger${tea.slice(-6)}`)
     asked.length = 0
@@ -164,7 +178,12 @@ describe('scheduled messages', () => {
     const { scheduleMessage } = await schedule('hello')
     const { id } = scheduleMessage
     const update = (content: string) => alice.client.request(UpdateScheduledMessageDocument, { input: { id, content } })
+    asked.length = 0
     expect(await refusal(update('idiot'))).toEqual(bad('input.content'))
+    expect(asked).toEqual([{ kind: 'MESSAGE', authorId: alice.id, channelId: tea, content: 'idiot' }])
+    const others = bob.client.request(UpdateScheduledMessageDocument, { input: { id, content: 'mine' } })
+    expect(await refusal(others)).toEqual(missing('input.id'))
+    expect(asked).toHaveLength(1)
     verdict = () => allow
     await update('dear idiots')
     verdict = ({ content }) => noInsults(content)
@@ -172,6 +191,16 @@ describe('scheduled messages', () => {
     expect(await contents()).toEqual([])
     const { scheduledMessages } = await alice.client.request(ScheduledMessagesDocument, { channelId: tea })
     expect(scheduledMessages).toMatchObject([{ content: 'dear idiots', failure: 'No insults.' }])
+  })
+
+  test('of who may not write there any more are not shown to anybody', async () => {
+    const sendAt = inAnHour()
+    const { scheduleMessage } = await bob.client.request(ScheduleMessageDocument, { input: { channelId: tea, content: 'hello', sendAt } })
+    await silence(alice, tea, bob, inAnHour())
+    asked.length = 0
+    const input = { id: scheduleMessage.id, content: 'you idiot' }
+    expect((await failure(bob.client.request(UpdateScheduledMessageDocument, { input }))).code).toBe('FORBIDDEN')
+    expect(asked).toEqual([])
   })
 
   test('are sent with what takes their place, and scheduling them again gives back the same', async () => {
@@ -184,6 +213,18 @@ describe('scheduled messages', () => {
     await due(first.scheduleMessage.id)
     expect(await contents()).toEqual(['dear friends'])
   })
+})
+
+test('the text of a status is looked at', async () => {
+  const set = (statusText: string) => alice.client.request(SetPresenceDocument, { status: 'AWAY', statusText })
+  expect(await refusal(set('fool'))).toEqual(bad('statusText'))
+  verdict = ({ content }) => noInsults(content)
+  expect(await failure(set('idiots'))).toMatchObject({ code: 'BAD_USER_INPUT', message: 'No insults.' })
+  expect(asked).toEqual([{ kind: 'STATUS_TEXT', authorId: alice.id, channelId: null, content: 'idiots' }])
+  verdict = ({ content }) => gentle(content)
+  expect((await set('idiots')).setPresence.statusText).toBe('friends')
+  verdict = () => ({ verdict: 'replace', content: 'x'.repeat(101) })
+  expect(await refusal(set('hello'))).toEqual(bad('statusText'))
 })
 
 describe('names', () => {

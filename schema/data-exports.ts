@@ -3,8 +3,9 @@ import { builder, ofViewer } from './builder.ts'
 import { requireViewer } from './viewer.ts'
 
 const dataExportStatus = builder.enumType('DataExportStatus', {
+  description: 'How far an export has come.',
   values: {
-    PENDING: { description: 'Asked for.' },
+    PENDING: { description: 'Asked for, or to be tried once more.' },
     RUNNING: { description: 'Being made.' },
     READY: { description: 'To be fetched at its `url`.' },
     FAILED: { description: 'It could not be made, and can be asked for again after an hour.' },
@@ -14,11 +15,12 @@ const dataExportStatus = builder.enumType('DataExportStatus', {
 
 const dataExport = builder.objectRef<DataExportRow>('DataExport').implement({
   description:
-    'All that is stored of the viewer’s own account, as a ZIP: profile, settings, contacts, devices, channels, what they ' +
-    'have written and uploaded. What others have written is not in it. `README.txt` in it says what is what.',
+    'What is stored of the viewer’s own account, as a ZIP: profile, settings, contacts, devices, channels, what they ' +
+    'have written and uploaded. What others have written is not in it, nor invites, links, bans and audit logs. ' +
+    '`README.txt` in it says what is what.',
   fields: (t) => ({
-    status: t.field({ type: dataExportStatus, resolve: ({ status }) => status }),
-    createdAt: t.field({ type: 'DateTime', resolve: ({ createdAt }) => createdAt }),
+    status: t.field({ description: 'How far it has come.', type: dataExportStatus, resolve: ({ status }) => status }),
+    createdAt: t.field({ description: 'When it was asked for.', type: 'DateTime', resolve: ({ createdAt }) => createdAt }),
     url: t.field({
       description:
         'Where it is downloaded, at a signed address that is good for an hour or two: whoever has it can, so do not keep ' +
@@ -49,7 +51,7 @@ builder.queryFields((t) => ({
 builder.mutationFields((t) => ({
   requestDataExport: t.field({
     description:
-      'Asks for all of the viewer’s own data. It takes minutes, or hours where there is much; look at `dataExports` for ' +
+      'Asks for the viewer’s own data. It takes minutes, or hours where there is much; look at `dataExports` for ' +
       'it. While one is under way that one is given back; after it, the next can be asked for a day later: RATE_LIMITED.',
     type: dataExport,
     resolve: (_, __, context) => context.services.dataExports.request(requireViewer(context)),

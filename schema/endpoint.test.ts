@@ -219,3 +219,60 @@ describe('three replicas on a Redis', () => {
     await expect.poll(placesUsed, patience).toEqual([urls[0]])
   }, 60_000)
 })
+
+describe('two replicas that take two sockets of one user each', () => {
+  let redis: RedisServer
+  let app: TestApp
+  let second: Replica
+  beforeAll(async () => {
+    redis = await startRedis()
+    const at = <T>(start: (env: Record<string, string>) => Promise<T>) =>
+      withFreePort((port) => start({ PORT: String(port), REPLICA_URL: `http://127.0.0.1:${port}` }))
+    app = await at((env) => startTestApp({ REDIS_URL: redis.url, MAX_SOCKETS_PER_USER: '2', ...env }))
+    second = await at((env) => app.addReplica(env))
+  }, 60_000)
+  afterAll(async () => {
+    await app.stop()
+    await redis.stop()
+  })
+
+  test('take four of one who asks, and tries the public address where that fails', async () => {
+    const alice = await app.signUp('alice')
+    await expect.poll(() => [app, second].map(({ app }) => app.replicas.members()?.length), patience).toEqual([2, 2])
+    const advised = await urlFor(app, alice)
+    // The balancer leads to the other one.
+    const other = [app, second].map(({ url }) => url.replace('http', 'ws')).find((url) => new URL(url).port !== new URL(advised).port)!
+    const open: { dispose(): unknown }[] = []
+    const refusals: string[] = []
+    /** As the README has it. */
+    async function connect(): Promise<void> {
+      const { promise, resolve, reject } = Promise.withResolvers<void>()
+      let asked = false
+      open.push(
+        createClient({
+          url: async () => {
+            asked = !asked
+            return asked ? urlFor(app, alice) : other
+          },
+          webSocketImpl: WebSocket,
+          lazy: false,
+          connectionParams: { token: alice.token },
+          retryAttempts: 3,
+          retryWait: () => wait(50),
+          on: {
+            connected() {
+              asked = false
+              resolve()
+            },
+            closed: (event) => void refusals.push((event as { reason: string }).reason),
+          },
+          onNonLazyError: reject,
+        }),
+      )
+      await promise
+    }
+    for (let nth = 0; nth < 4; nth++) await connect()
+    expect(refusals).toEqual(Array(2).fill('Too many sockets for one user; try the public address'))
+    for (const client of open) await client.dispose()
+  }, 30_000)
+})

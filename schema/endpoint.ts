@@ -4,11 +4,12 @@ import { builder, ofViewer } from './builder.ts'
 const endpointType = builder.objectRef<Endpoint>('Endpoint').implement({
   description:
     'Where a client should open its subscription socket now. Ask before each connection, and connect before it ' +
-    'expires; where that fails, ask again, or use the address that the API is reached by. Any other replica serves ' +
-    'as well.',
+    'expires; where that fails, use the address that the API is reached by for the next attempt, and ask again for ' +
+    'the one after. Any other replica serves as well. All sockets of a viewer are sent to one replica, so that ' +
+    'whoever has more than one takes of one user needs that other address for the rest.',
   fields: (t) => ({
     url: t.exposeString('url', { description: 'A wss:// or ws:// address, path and all.' }),
-    expiresAt: t.field({ type: 'DateTime', resolve: ({ expiresAt }) => expiresAt }),
+    expiresAt: t.field({ description: 'Ask again after this.', type: 'DateTime', resolve: ({ expiresAt }) => expiresAt }),
   }),
 })
 

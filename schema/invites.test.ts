@@ -5,6 +5,7 @@ import {
   LeaveChannelDocument,
   RemoveMemberDocument,
   SetMemberRoleDocument,
+  UpdateChannelDocument,
 } from '../client-sdk/index.ts'
 import { isShortCode } from '../server/lib/short-codes.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
@@ -49,10 +50,18 @@ describe('an invite', () => {
       expect(await look(made.code, client)).toMatchObject({ channel: outside, uses: null, visits: null, joined: null })
     }
 
+    const cursor = operation('query Cursor($code: String!) { invite(code: $code) { channel { cursor } } }')
+    const before = await carol.client.request(cursor, { code: made.code })
+    await alice.client.request(UpdateChannelDocument, { input: { channelId, topic: 'black' } })
+    await alice.client.request(UpdateChannelDocument, { input: { channelId, topic: 'green' } })
+    expect(await carol.client.request(cursor, { code: made.code })).toEqual(before)
+
     const { joinByInvite } = await joinBy(carol, made.code)
     expect(joinByInvite.channel).toEqual({ id: channelId, memberCount: 3, unreadCount: 0, viewerMembership: { role: 'MEMBER' } })
-    expect((await history(bob, channelId)).map(({ kind, author }) => `${kind} ${author.username}`)).toEqual(['MEMBER_JOINED carol'])
-    expect((await look(made.code, bob.client)).channel).toMatchObject({ lastSeq: 1, viewerMembership: { role: 'MEMBER' } })
+    expect((await history(bob, channelId)).map(({ kind, author }) => `${kind} ${author.username}`)).toEqual([
+      'CHANNEL_UPDATED alice', 'CHANNEL_UPDATED alice', 'MEMBER_JOINED carol',
+    ])
+    expect((await look(made.code, bob.client)).channel).toMatchObject({ lastSeq: 3, viewerMembership: { role: 'MEMBER' } })
   })
 
   test('says who came by it to its maker and to those who keep order, and to nobody else', async () => {

@@ -21,6 +21,9 @@ import type { Viewer } from '../server/viewer.ts'
 export type Loaders = ReturnType<typeof createLoaders>
 export type ViewerLoaders = ReturnType<typeof createViewerLoaders>
 
+/** A change of somebody's account. */
+type AccountPlace = { userId: string; change: number }
+
 const memberKey = (key: MemberKey) => `${key.channelId} ${key.userId}`
 const attachmentKey = (key: AttachmentKey) => `${key.userId} ${key.id}`
 const messageKey = (key: MessageKey) => `${key.channelId} ${key.messageId}`
@@ -79,6 +82,11 @@ export function createLoaders(services: Services) {
     ),
     /** What a user has not read, and how far they have. One user at a time is asked about. */
     activityUnreadCount: new DataLoader<string, number>((userIds) => Promise.all(userIds.map(services.activities.unreadCount))),
+    /** The same for events: as it was when the account was at a change, or since. */
+    activityUnreadCountSince: new DataLoader<AccountPlace, number, string>(
+      (places) => Promise.all(places.map(({ userId, change }) => services.activities.unreadCountSince(userId, change))),
+      { cacheKeyFn: ({ userId, change }) => `${userId} ${change}` },
+    ),
     activityMark: new DataLoader<string, number>((userIds) => Promise.all(userIds.map(services.activities.readUpTo))),
     attachment: new DataLoader<AttachmentKey, AttachmentRow | null, string>(
       async (keys) => inOrder(keys.map(attachmentKey), await services.attachments.findMany(keys), attachmentKey),

@@ -136,6 +136,17 @@ describe('over HTTP', () => {
     expect(await signIn('192.0.2.7', 'bob', 'guess')).toBe('UNAUTHENTICATED')
   })
 
+  test('a deletion is confirmed by so many passwords, however the name is spelt', async () => {
+    const { url } = await start({ RATE_LIMIT_SIGN_IN_FAILURE: '3/3600' })
+    const query = 'mutation Delete($u: String!, $p: String) { deleteAccount(username: $u, password: $p) }'
+    const tryOut = async (username: string, password: string) => codeOf(await post(url, query, auth(alice), { u: username, p: password }))
+    const spellings = ['alice', ' alice', 'ALICE', '@alice', '\t@Alice ', `${' '.repeat(100)}alice`, `alice${' '.repeat(300)}`]
+    const codes = []
+    for (const spelling of spellings) codes.push(await tryOut(spelling, 'a guess'))
+    expect(codes).toEqual(spellings.map((_, nth) => (nth < 3 ? 'BAD_USER_INPUT' : 'RATE_LIMITED')))
+    expect(await tryOut('alice', 'alice’s password')).toBe('RATE_LIMITED')
+  })
+
   test('looks at short links are counted by address', async () => {
     const { url } = await start({ RATE_LIMIT_LINK: '2/3600' })
     const look = () => send(url.replace('/graphql', '/i/nobodyhasthiscode0000'))

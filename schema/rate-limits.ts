@@ -1,6 +1,7 @@
 import type { GraphQLSchema } from 'graphql'
 import type { FieldLimit, Kind } from '../server/rate-limits/kinds.ts'
-import { usernameKey } from '../server/lib/text.ts'
+import { typedUsernameKey } from '../server/domain/account-deletion-name.ts'
+import { findableKey } from '../server/lib/text.ts'
 
 /** Which fields at the root are of which kind. A test holds that each field of the schema stands here once. */
 const fieldsByKind: Partial<Record<Kind, string>> = {
@@ -24,12 +25,15 @@ const fieldsByKind: Partial<Record<Kind, string>> = {
     messages inbox presence typing readReceipts`,
 }
 
+/** A name as the service looks for it; all that nobody can be called are one. A very long one would take long to spell. */
+const keyOfName = (name: unknown): string => findableKey(String(name)) ?? ''
+
 /** What has more to say than its kind. */
 const special: Record<string, FieldLimit> = {
   signUp: { kind: 'SIGN_UP', byAddress: true },
-  signIn: { kind: 'SIGN_IN', byAddress: true, failuresBy: ({ input }) => usernameKey(String(input?.username)) },
-  // Whoever has got hold of somebody's device must not try passwords on it.
-  deleteAccount: { kind: 'SIGN_IN', byAddress: true, failuresBy: ({ username }) => usernameKey(String(username)) },
+  signIn: { kind: 'SIGN_IN', byAddress: true, failuresBy: ({ input }) => keyOfName(input?.username) },
+  // Whoever has got hold of somebody's device must not try passwords on it, however the name is spelt.
+  deleteAccount: { kind: 'SIGN_IN', byAddress: true, failuresBy: ({ username }) => typedUsernameKey(String(username)) },
 }
 
 const limits = new Map<string, FieldLimit>(Object.entries(special))

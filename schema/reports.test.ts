@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { DeleteMessageDocument, JoinChannelDocument, RemoveMemberDocument, SetMemberRoleDocument } from '../client-sdk/index.ts'
-import { parseGlobalId } from '../server/lib/global-id.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
 import { block, edit, forbidden, openDirect } from './testing/blocks.ts'
 import {
@@ -38,7 +37,6 @@ beforeEach(async () => {
 
 const promote = (person: Person) =>
   alice.client.request(SetMemberRoleDocument, { channelId: tea, userId: person.id, role: 'ADMIN' })
-const snowflakesOf = (id: string) => parseGlobalId(id) as { channelId: string; messageId: string }
 
 describe('a report of a message', () => {
   test('tells those who keep order in its channel what it said and who reports it', async () => {
@@ -206,40 +204,6 @@ describe('resolving', () => {
   })
 })
 
-describe('a reported message', () => {
-  test('is deleted by moderators who are not in its channel, a DIRECT one too, and they see nothing else of it', async () => {
-    const dan = await app.signUp(`dan${rude.slice(-6)}`)
-    const direct = await openDirect(bob, dan)
-    const { id: secret } = await say(dan, direct, 'a secret')
-    const { id: messageId } = await say(bob, direct, 'you fool', { replyToId: secret })
-    await reportMessage(dan, messageId)
-    const [report] = await reportsOf(mia, direct)
-    expect(await refusal(mia.client.request(DeleteMessageDocument, { messageId }))).toEqual(forbidden)
-    expect(await deleteReported(mia, report!.id, 'rude')).toMatchObject({ status: 'OPEN', content: 'you fool' })
-    await deleteReported(mia, report!.id, 'rude')
-    expect((await history(dan, direct)).map(({ content }) => content)).toEqual(['a secret', ''])
-    expect(await auditLogOf(mia, direct)).toMatchObject([
-      {
-        action: 'MESSAGE_DELETED',
-        actor: { username: 'mia' },
-        subject: { username: 'bob' },
-        messageId,
-        reportId: report!.id,
-        content: 'you fool',
-        reason: 'rude',
-      },
-    ])
-  })
-
-  test('is not deleted by a report about a person, nor by one that is gone', async () => {
-    await reportUser(bob, carol, 'once more')
-    const [report] = await reportsOf(mia, null, { first: 1 })
-    expect(await refusal(deleteReported(mia, report!.id))).toEqual(conflicting('id'))
-    expect(await refusal(deleteReported(mia, 'p1'))).toEqual(missing('id'))
-    await resolveReport(mia, report!.id)
-  })
-})
-
 test('people are reported as such, also where one has blocked the other; oneself and nobody are not', async () => {
   const dan = await app.signUp('dan')
   await block(dan, carol)
@@ -279,21 +243,4 @@ test('reports are paged, the latest first, each once', async () => {
   expect(found).toEqual(ids)
   expect(await refusal(reportsOf(alice, tea, { after: 'abc' }))).toEqual(bad('after'))
   expect(await refusal(reportsOf(alice, tea, { first: 101 }))).toEqual(bad('first'))
-})
-
-test('what was said is forgotten 90 days after the report was resolved, and not before', async () => {
-  const { id: other } = await say(bob, tea, 'fools again')
-  const { id: third } = await say(bob, tea, 'still fools')
-  for (const id of [rude, other, third]) await reportMessage(carol, id)
-  const reports = await reportsOf(alice, tea)
-  for (const { id } of reports.slice(1)) await resolveReport(alice, id)
-  const age = (messageId: string, days: number) =>
-    app.app.database.run(`update reports set resolved_at = resolved_at - make_interval(days => $2::int) where message_id = $1`, [
-      snowflakesOf(messageId).messageId,
-      days,
-    ])
-  await age(rude, 91)
-  await age(other, 89)
-  await app.app.services.reports.sweep()
-  expect((await reportsOf(alice, tea)).map(({ content }) => content)).toEqual(['still fools', 'fools again', null])
 })

@@ -10,9 +10,17 @@ import { readChannelId, readMessageId, readUserId } from './ids.ts'
 import { channelType, userType } from './types.ts'
 import { findVisibleChannel, requireViewer } from './viewer.ts'
 
-const reportStatus = builder.enumType('ReportStatus', { values: ['OPEN', 'DISMISSED', 'ACTION_TAKEN'] as const })
+const reportStatus = builder.enumType('ReportStatus', {
+  description: 'How far a report has come.',
+  values: {
+    OPEN: { description: 'Nobody has decided on it.' },
+    DISMISSED: { description: 'Nothing is wrong with it.' },
+    ACTION_TAKEN: { description: 'Something was done about it.' },
+  } as const,
+})
 
 export const resolution = builder.enumType('ReportResolution', {
+  description: 'What can be decided on a report.',
   values: {
     DISMISSED: { description: 'Nothing is wrong with it.' },
     ACTION_TAKEN: { description: 'Something was done about it: the audit log tells what.' },
@@ -24,8 +32,9 @@ const reportType = builder.objectRef<ReportRow>('Report')
 reportType.implement({
   description: 'What somebody has reported. Those who keep order see it, and never whom it is about.',
   fields: (t) => ({
-    id: t.id({ resolve: ({ id }) => reportGlobalId(id) }),
+    id: t.id({ description: 'For `resolveReport`.', resolve: ({ id }) => reportGlobalId(id) }),
     reporter: t.field({
+      description: 'Who has reported it.',
       type: userType,
       resolve: async ({ reporterId }, _, { loaders }) => (await loaders.user.load(reporterId))!,
     }),
@@ -47,11 +56,12 @@ reportType.implement({
       resolve: ({ channelId }, _, context) => (channelId === null ? null : findVisibleChannel(context, channelId)),
     }),
     messageId: t.id({
+      description: 'Null where a person was reported as such.',
       nullable: true,
       resolve: ({ channelId, messageId }) =>
         channelId === null || messageId === null ? null : messageGlobalId(channelId, messageId),
     }),
-    reason: t.string({ resolve: ({ reason }, _, { spend }) => spend(reason) }),
+    reason: t.string({ description: 'In the words of who reported it.', resolve: ({ reason }, _, { spend }) => spend(reason) }),
     content: t.string({
       description:
         'What the message said when it was reported, whatever became of it. Null where a person was reported as such, ' +
@@ -69,15 +79,16 @@ reportType.implement({
         return rows.filter((row): row is AttachmentRow => row !== null)
       },
     }),
-    createdAt: t.field({ type: 'DateTime', resolve: ({ id }) => snowflakeTime(id) }),
-    status: t.field({ type: reportStatus, resolve: ({ status }) => status }),
+    createdAt: t.field({ description: 'When it was reported.', type: 'DateTime', resolve: ({ id }) => snowflakeTime(id) }),
+    status: t.field({ description: 'Whether it is decided on.', type: reportStatus, resolve: ({ status }) => status }),
     resolvedBy: t.field({
+      description: 'Who has decided.',
       type: userType,
       nullable: true,
       resolve: ({ resolvedBy }, _, { loaders }) => (resolvedBy === null ? null : loaders.user.load(resolvedBy)),
     }),
-    resolvedAt: t.field({ type: 'DateTime', nullable: true, resolve: ({ resolvedAt }) => resolvedAt }),
-    note: t.string({ nullable: true, resolve: ({ note }, _, { spend }) => (note === null ? null : spend(note)) }),
+    resolvedAt: t.field({ description: 'When.', type: 'DateTime', nullable: true, resolve: ({ resolvedAt }) => resolvedAt }),
+    note: t.string({ description: 'What they noted.', nullable: true, resolve: ({ note }, _, { spend }) => (note === null ? null : spend(note)) }),
   }),
 })
 
@@ -170,7 +181,9 @@ builder.mutationFields((t) => ({
     type: reportType,
     args: {
       id: t.arg.id({ required: true, description: 'Of the report.' }),
-      reason: t.arg.string({ description: 'For the audit log; up to 1,000 characters.' }),
+      reason: t.arg.string({
+        description: 'For the audit log, where the author of the message does not see it; up to 1,000 characters.',
+      }),
     },
     resolve: (_, { id, reason }, context) =>
       context.services.reports.deleteMessage(requireViewer(context), readReportId(id), reason ?? null),

@@ -15,7 +15,7 @@ import {
 } from '../client-sdk/index.ts'
 import { type JobHandlers, jobKinds } from '../server/jobs/jobs.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { createScheduledMessageJob } from '../workers/scheduled-messages.ts'
+import { createScheduledMessageJobs } from '../workers/scheduled-messages.ts'
 import { bad, conflicting, failure, history, missing, newChannel, operation, refusal } from './testing/operations.ts'
 
 let app: TestApp
@@ -27,7 +27,7 @@ beforeAll(async () => {
   app = await startTestApp()
   ;[alice, bob, carol] = await Promise.all([app.signUp('alice'), app.signUp('bob'), app.signUp('carol')])
   const others = Object.fromEntries(jobKinds.map((kind) => [kind, async () => {}])) as unknown as JobHandlers
-  await app.app.jobs.work({ ...others, 'scheduled-message': createScheduledMessageJob(app.app.services.scheduledMessages) })
+  await app.app.jobs.work({ ...others, ...createScheduledMessageJobs(app.app.services.scheduledMessages) })
 })
 beforeEach(async () => {
   channelId = await newChannel(alice, {}, [bob])

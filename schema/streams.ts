@@ -40,7 +40,7 @@ type ReadStateEvent = Place & OfChannel & { of: 'read'; userId: string }
 /** The reminder as it is by now; null where it has been deleted. */
 type ReminderEvent = Place & { of: 'reminder'; reminder: ReminderRow | null }
 /** `id` is null where it is about none in particular; `activity` where its user does not see it any more. */
-type ActivityEvent = Place & { of: 'activity'; userId: string; id: number | null; activity: Activity | null }
+type ActivityEvent = Place & { of: 'activity'; userId: string; change: number; id: number | null; activity: Activity | null }
 type SyncedEvent = Place & { of: 'synced' }
 type StreamEvent = MessageEvent | MembershipEvent | ChannelUpdatedEvent | ReadStateEvent | ReminderEvent | ActivityEvent | SyncedEvent
 
@@ -174,7 +174,7 @@ const activityEvent = builder.objectRef<ActivityEvent>('ActivityEvent').implemen
     }),
     unreadCount: t.int({
       description: '`activityUnreadCount` as it is now.',
-      resolve: ({ userId }, _, { loaders }) => loaders.activityUnreadCount.load(userId),
+      resolve: ({ userId, change }, _, { loaders }) => loaders.activityUnreadCountSince.load({ userId, change }),
     }),
     readUpTo: t.int({
       description: 'Activities whose `order` is no greater have been read.',
@@ -229,7 +229,7 @@ async function toAccountEvent({ kind, userId, channelId, change }: AccountItem, 
   if (kind === 'ACTIVITY') {
     const id = channelId === noActivity ? null : Number(channelId)
     const activity = id === null ? null : await loaders.activity.load({ userId, id })
-    return { of: 'activity', ...place, userId, id, activity }
+    return { of: 'activity', ...place, userId, change, id, activity }
   }
   const [channel, member] = await Promise.all([
     loaders.channel.load(channelId),

@@ -133,7 +133,7 @@ const message = `id kind channel { id } seq version author { id } content create
   linkPreviews { url title description imageUrl imageWidth imageHeight siteName }`
 const report = `id reporter { id } subject { id } channelId channel { id } messageId reason content attachments { id } createdAt
   status resolvedBy { id } resolvedAt note`
-const auditEntry = `channelId number at action actor { id } subject { id } messageId reportId reason content until roleBefore
+const auditEntry = `channelId at action actor { id } subject { id } messageId reportId reason content until roleBefore
   role seconds resolution hash`
 const channel = `id kind name topic createdAt directPeer { id } cursor firstSeq lastSeq lastMessage { id } memberCount
   members { edges { cursor node { ${member} } } ${page} totalCount }

@@ -189,13 +189,14 @@ export const settings = {
   }),
   BLOCKED_WORDS_FILE: optional(
     'every word may be said',
-    'Words that nobody may use in messages, names and topics, one a line; `#` begins a comment. Read at the start.',
+    'Words that nobody may use in messages, names, topics and status texts, one a line; `#` begins a comment. Read at ' +
+      'the start.',
     text(),
     { example: '/etc/maru/blocked-words.txt' },
   ),
   CONTENT_HOOK_URL: optional(
     'nobody is asked',
-    'A service of yours that is asked about each message, name and topic before it is stored.',
+    'A service of yours that is asked about each message, name, topic and status text before it is stored.',
     exactWebAddress(),
     { example: 'https://filter.example.org/maru' },
   ),
@@ -298,7 +299,7 @@ export const settings = {
   // A class in school, behind one address.
   RATE_LIMIT_SIGN_UP: withDefault('60/3600/40', 'Accounts made from one address.', rateLimit()),
   RATE_LIMIT_SIGN_IN: withDefault('120/60/60', 'Attempts to sign in from one address.', rateLimit()),
-  // Two hundred a day at most: a password that is not among the thousand commonest withstands that.
+  // Some 250 on the first day, and 240 on each that follows: the thousand commonest passwords take four days.
   RATE_LIMIT_SIGN_IN_FAILURE: withDefault(
     '10/3600/10',
     'Wrong passwords for one name from one address. Nobody is locked out elsewhere by it.',
@@ -315,7 +316,12 @@ export const settings = {
     wholeNumber(16_384, 67_108_864),
   ),
   // Twenty devices and tabs, each with fifty conversations open.
-  MAX_SOCKETS_PER_USER: withDefault('20', 'Open sockets of one user on a replica.', wholeNumber(1, 1_000_000)),
+  MAX_SOCKETS_PER_USER: withDefault(
+    '20',
+    'Open sockets of one user on a replica; in effect of one user, where clients ask `endpoint`, which sends all of them ' +
+      'to one.',
+    wholeNumber(1, 1_000_000),
+  ),
   MAX_SUBSCRIPTIONS_PER_USER: withDefault(
     '200',
     'Live subscriptions of one user on a replica, over all sockets.',

@@ -96,9 +96,13 @@ export async function createCore(
   const rateLimits =
     redis === null ? createMemoryLimits(rules, watcher) : createRedisLimits({ redis, deployment, rules, ...watcher })
   metrics.watch({ rateLimitsAway: rateLimits.away })
-  const announce = createAnnouncer(bus, onChanges)
-  const snowflakes = createSnowflakes(lease.worker)
   const jobNews = createJobNews(bus)
+  const announce = createAnnouncer(bus, (channelId, changes) => {
+    onChanges?.(channelId, changes)
+    // Each reaction, too, has left something there.
+    if (changes.some((change) => change.type === 'message' && change.kind === 'REACTIONS_CHANGED')) jobNews.tell(['outbox'])
+  })
+  const snowflakes = createSnowflakes(lease.worker)
   const jobs = createJobQueue({
     database: store.jobs,
     onAdded: jobNews.tell,
@@ -166,6 +170,7 @@ export async function createCore(
           ? null
           : (tx, userId) => jobs.add(tx, [{ kind: 'email-verification', data: { userId } }]),
       publicUrl,
+      socketsPerUser: config.http.maxSocketsPerUser,
     },
     replicas,
   )
@@ -211,8 +216,8 @@ export async function createCore(
 const watchLimits = (metrics: Metrics, log: Log): Watcher => ({
   onTake: (kind, outcome, points) => metrics.rateLimits.inc({ kind, outcome }, points),
   onError: () => metrics.rateLimitErrors.inc(),
-  onAway(isAway) {
-    if (isAway) log.warn('rate limits are counted in this process alone, as Redis does not answer in time')
+  onAway(isAway, reason) {
+    if (isAway) log.warn({ err: reason }, 'rate limits are counted in this process alone, as Redis does not answer in time')
     else log.info('rate limits are shared with other replicas again')
   },
 })

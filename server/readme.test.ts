@@ -13,7 +13,7 @@ test('every npm script that the README names exists', () => {
   const { scripts } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
     scripts: Record<string, string>
   }
-  const named = [...readme.matchAll(/npm run ([\w:]+)/g)].map((match) => match[1]!)
+  const named = [...readme.matchAll(/npm run ([\w:-]+)/g)].map((match) => match[1]!)
   expect(named.length).toBeGreaterThan(3)
   for (const name of [...named, 'start', 'test']) expect(scripts).toHaveProperty([name])
 })

@@ -20,7 +20,6 @@ import { createLinkPreviewsService } from './domain/link-previews.ts'
 import { createMembersService } from './domain/members.ts'
 import { createMessageExpiryService } from './domain/message-expiry.ts'
 import { createMessagesService } from './domain/messages.ts'
-import { createMutesService } from './domain/mutes.ts'
 import { createPinsService } from './domain/pins.ts'
 import { createPresenceService } from './domain/presence.ts'
 import { createReactionsService } from './domain/reactions.ts'
@@ -33,6 +32,7 @@ import { createSearchSamplesService } from './domain/search-samples.ts'
 import { createSearchService } from './domain/search.ts'
 import { createSessionsService } from './domain/sessions.ts'
 import { type AskForVerification, createSettingsService } from './domain/settings.ts'
+import { createSilencesService } from './domain/silences.ts'
 import { createSlowModeService } from './domain/slow-mode.ts'
 import { createThreadsService } from './domain/threads.ts'
 import { createShortLinksService } from './domain/short-links.ts'
@@ -51,9 +51,14 @@ export function createServices(
   openRegistry: OpenPresenceRegistry,
   /**
    * What browsers subscribe to pushes with, and how a mailbox is asked whose it is, null where there is none; and where
-   * people reach the server.
+   * people reach the server, and how many sockets of one it takes.
    */
-  outwards: { webPushKey: string | null; askForVerification: AskForVerification | null; publicUrl(): string } = {
+  outwards: {
+    webPushKey: string | null
+    askForVerification: AskForVerification | null
+    publicUrl(): string
+    socketsPerUser?: number
+  } = {
     webPushKey: null,
     askForVerification: null,
     publicUrl: () => 'http://localhost',
@@ -79,7 +84,7 @@ export function createServices(
     blocks: createBlocksService(deps),
     activities: createActivitiesService(deps),
     bans: createBansService(deps),
-    mutes: createMutesService(deps),
+    silences: createSilencesService(deps),
     reports: createReportsService(deps, messages),
     auditLog: createAuditLogService(deps),
     invites,
@@ -101,7 +106,7 @@ export function createServices(
     search: createSearchService(deps, searchSamples),
     searchSamples,
     autocomplete: createAutocompleteService(deps),
-    endpoint: createEndpointService({ replicas, publicUrl: outwards.publicUrl }),
+    endpoint: createEndpointService({ replicas, ...outwards }),
     typing,
     activeChannels: createActiveChannelsService(deps, typing),
     devices: createDevicesService(deps, outwards),

@@ -9,7 +9,7 @@ export function createAccountDeletionJobs(
   maintenance: Database,
 ): Pick<JobHandlers, 'account-deletion' | 'account-messages'> {
   return {
-    'account-deletion': (data, { signal }) => services.accountDeletion.finish(data, maintenance, signal),
+    'account-deletion': (data, { signal, retries }) => services.accountDeletion.finish(data, maintenance, signal, retries),
     'account-messages': (data, { signal }) => services.accountMessages.remove(data, maintenance, signal),
   }
 }

@@ -2,12 +2,12 @@ import { createReadStream } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Database } from '../drizzle/connection.ts'
-import type { DataExportsService } from '../server/domain/data-exports.ts'
+import { type DataExportAttempt, type DataExportsService, exportRetries } from '../server/domain/data-exports.ts'
 import { exportedTexts } from '../server/domain/data-exports-contents.ts'
 import { exportedFiles, maxFileBytes } from '../server/domain/data-exports-files.ts'
 import { expectedFailure } from '../server/errors.ts'
 import type { Files } from '../server/files/files.ts'
-import { type JobHandler, jobPolicies } from '../server/jobs/jobs.ts'
+import { type JobContext, type JobHandler, jobPolicies } from '../server/jobs/jobs.ts'
 import { isMedia } from '../server/lib/file-types.ts'
 import type { Log } from '../server/observability/log.ts'
 import { createZipWriter, type ZipWriter } from './data-exports-zip.ts'
@@ -65,8 +65,28 @@ export function createDataExportJob(options: DataExportJobOptions): JobHandler<'
     }
   }
 
-  return async ({ userId, id }, { signal, retries }) => {
-    const attempt = await dataExports.begin({ userId, id })
+  /**
+   * Gives up what fails of itself, or takes too long, and has done so often enough; lets go of all else for another
+   * attempt. Whatever it is, the last attempt is the last.
+   */
+  async function fail(attempt: DataExportAttempt, error: unknown, { signal, retries }: JobContext, tookMs: number) {
+    const { retries: most, expireIn } = jobPolicies['data-export']
+    const isStopping = signal.aborted && tookMs < expireIn * 900
+    const isAway = expectedFailure(error)?.code === 'UNAVAILABLE'
+    if (retries < (isStopping || isAway ? most : exportRetries)) {
+      await dataExports.letGo(attempt).catch(() => {
+        // The store may be what is away: then it is found out when the next attempt begins.
+      })
+      throw error
+    }
+    log.error({ err: error, userId: attempt.userId }, 'an export of data was given up')
+    await dataExports.fail(attempt)
+  }
+
+  return async ({ userId, id }, context) => {
+    const { signal, retries } = context
+    const began = performance.now()
+    const attempt = await dataExports.begin({ userId, id }, retries)
     if (attempt === null) return
     try {
       await folders.use(async (folder) => {
@@ -83,9 +103,7 @@ export function createDataExportJob(options: DataExportJobOptions): JobHandler<'
         await dataExports.finish(attempt, (await stat(path)).size)
       })
     } catch (error) {
-      if (signal.aborted || retries < jobPolicies['data-export'].retries) throw error
-      log.error({ err: error, userId }, 'an export of data was given up')
-      await dataExports.fail({ userId, id })
+      await fail(attempt, error, context, performance.now() - began)
     }
   }
 }

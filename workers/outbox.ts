@@ -2,7 +2,7 @@ import type { Database, Transaction } from '../drizzle/connection.ts'
 import { maxAgeMs as maxActivityAgeMs } from '../server/domain/activities-making.ts'
 import { noteSaid } from '../server/domain/feed-writing.ts'
 import type { JobAdder, NewJob } from '../server/jobs/jobs.ts'
-import { type Sent, takeOutbox } from '../server/message-store/outbox-relay.ts'
+import { type Reacted, type Sent, takeOutbox, takeReactions } from '../server/message-store/outbox-relay.ts'
 import { snowflakeAt } from '../server/message-store/snowflake.ts'
 
 /** Entries of one hand-over: enough to keep up, and few enough that their transaction is short. */
@@ -22,6 +22,8 @@ export type RelayOptions = {
   links: boolean
   /** Members up to which a channel's messages are written into the feed of each of them. */
   feedMembers: number
+  /** Told of the channels whose messages are to be written out. */
+  writeFeeds: (channelIds: readonly string[]) => void
   /** Once the process is to end, no further hand-over is begun. */
   signal?: AbortSignal
   onError: (error: unknown) => void
@@ -36,14 +38,13 @@ export async function relayOutbox(database: Database, jobs: JobAdder, options: R
   const take = (limit: number, careful = false) =>
     takeOutbox(database, limit, async (sent, tx) => {
       const fed = await noteSaid(tx, [...new Set(sent.map((span) => span.channelId))], options.feedMembers)
+      tx.afterCommit(() => options.writeFeeds(fed))
       const spans = joinSpans(sent)
       // Who is careful does not look either, but leaves that to the job.
       const { linked, telling } = careful ? { linked: [], telling: spans } : await lookThrough(tx, sent, spans)
       await jobs.add(tx, [
         ...spans.map((span): NewJob => ({ kind: 'push', data: span })),
         ...telling.map((span): NewJob => ({ kind: 'activity', data: { of: 'sent', ...span } })),
-        // One writes all that has been said by then.
-        ...fed.map((channelId): NewJob => ({ kind: 'feed', data: { channelId }, key: channelId })),
         ...(options.links ? linked : []).map((data): NewJob => ({ kind: 'link-preview', data })),
       ])
     })
@@ -55,6 +56,33 @@ export async function relayOutbox(database: Database, jobs: JobAdder, options: R
     })
   }
   return taken
+}
+
+/**
+ * Makes jobs of what was reacted, one for each message, in the same way. Whoever is woken by each reaction should rest
+ * in between: what comes meanwhile to one message is one job, too. Returns how many entries there were.
+ */
+export async function relayReactions(
+  database: Database,
+  jobs: JobAdder,
+  { signal }: Pick<RelayOptions, 'signal'> = {},
+): Promise<number> {
+  let taken = 0
+  for (let last = 1; last > 0 && signal?.aborted !== true; taken += last) {
+    last = await takeReactions(database, atOnce, (entries, tx) => jobs.add(tx, jobsOf(entries)))
+  }
+  return taken
+}
+
+function jobsOf(entries: readonly Reacted[]): NewJob[] {
+  const byMessage = Map.groupBy(entries, ({ channelId, messageId }) => `${channelId} ${messageId}`)
+  return Array.from(byMessage.values(), (some): NewJob => {
+    const { channelId, messageId } = some[0]!
+    // The first time that each of them did.
+    const first = new Map(some.toReversed().map(({ userId, at }) => [userId, at.toISOString()]))
+    const by = Array.from(first, ([userId, at]) => ({ userId, at })).toReversed()
+    return { kind: 'activity', data: { of: 'reacted', channelId, messageId, by } }
+  })
 }
 
 /** Joins what follows on each other in a channel. What is taken comes in the order of channels and seqs. */

@@ -1,15 +1,20 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+
 /** How often it is looked by itself: what was sent by a replica whose news was lost waits no longer. Milliseconds. */
 const lookMs = 1_000
 
-/** Runs `relay` whenever it is woken, and every second, never twice at a time; what comes meanwhile runs it once more. */
-export function startRelay(relay: () => Promise<unknown>, onError: (error: unknown) => void) {
+/**
+ * Runs `relay` whenever it is woken, and every second, never twice at a time; what comes meanwhile runs it once more,
+ * after a rest of `restMs` milliseconds.
+ */
+export function startRelay(relay: () => Promise<unknown>, onError: (error: unknown) => void, restMs = 0) {
   let running: Promise<void> | null = null
   let isAsked = false
-  let isStopped = false
   let hasFailed = false
+  const stopped = new AbortController()
 
   async function run(): Promise<void> {
-    while (isAsked && !isStopped) {
+    while (isAsked && !stopped.signal.aborted) {
       isAsked = false
       try {
         await relay()
@@ -19,6 +24,7 @@ export function startRelay(relay: () => Promise<unknown>, onError: (error: unkno
         if (!hasFailed) onError(error)
         hasFailed = true
       }
+      if (restMs > 0) await sleep(restMs, undefined, { signal: stopped.signal }).catch(() => {})
     }
   }
 
@@ -27,7 +33,7 @@ export function startRelay(relay: () => Promise<unknown>, onError: (error: unkno
     running ??= run().finally(() => {
       running = null
       // Asked between the last look and here.
-      if (isAsked && !isStopped) wake()
+      if (isAsked && !stopped.signal.aborted) wake()
     })
   }
 
@@ -36,7 +42,7 @@ export function startRelay(relay: () => Promise<unknown>, onError: (error: unkno
   return {
     wake,
     async stop() {
-      isStopped = true
+      stopped.abort()
       clearInterval(timer)
       await running
     },

@@ -6,7 +6,7 @@ import type { JobContext, JobData } from '../server/jobs/jobs.ts'
 import { parseGlobalId } from '../server/lib/global-id.ts'
 import { storeTime } from '../server/lib/store-time.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
-import { createScheduledMessageJob } from './scheduled-messages.ts'
+import { createScheduledMessageJobs } from './scheduled-messages.ts'
 
 /** The job, run by hand, so that it meets whatever comes in between. */
 let app: TestApp
@@ -30,7 +30,7 @@ afterAll(() => app.stop())
 type Data = JobData['scheduled-message']
 
 const runOn = (replica: Replica, data: Data) =>
-  createScheduledMessageJob(replica.app.services.scheduledMessages)(data, {} as JobContext)
+  createScheduledMessageJobs(replica.app.services.scheduledMessages)['scheduled-message'](data, {} as JobContext)
 
 /** A message that is due now; what its job is given, and its id as clients see it. */
 async function scheduleDue(content = 'tea at five'): Promise<{ id: string; data: Data }> {

@@ -9,7 +9,7 @@ import { sweepFeeds } from '../server/domain/feed-writing.ts'
 import { createOutbound } from '../server/lib/outbound.ts'
 import type { Log } from '../server/observability/log.ts'
 import type { Metrics } from '../server/observability/metrics.ts'
-import { createFeedJob } from './feed.ts'
+import { startFeedWriter } from './feed.ts'
 import { createActivityJob } from './activities.ts'
 import { createAccountDeletionJobs } from './account-deletion.ts'
 import { createDataExportJob } from './data-exports.ts'
@@ -20,13 +20,13 @@ import { createMail } from './mail/mail.ts'
 import { createMediaJob } from './media/media-job.ts'
 import { createMediaProcessor } from './media/media.ts'
 import { createMessageExpiry, messageExpiryMs } from './message-expiry.ts'
-import { relayOutbox } from './outbox.ts'
+import { relayOutbox, relayReactions } from './outbox.ts'
 import { openPushSender } from './push/open-sender.ts'
 import { createPush } from './push/push.ts'
 import { sweepPushes } from './push/sweep.ts'
 import { startRelay } from './relay.ts'
 import { createReminderJob } from './reminders.ts'
-import { createScheduledMessageJob } from './scheduled-messages.ts'
+import { createScheduledMessageJobs } from './scheduled-messages.ts'
 import { keepSuggestions, suggestionsMs } from './suggestions.ts'
 import { startUpkeep } from './upkeep.ts'
 
@@ -45,6 +45,12 @@ export type WorkerOptions = {
   /** Certificates that Apple's and browsers' services may have besides the well-known ones, as PEM; for tests. */
   trusted?: string[]
 }
+
+/**
+ * How long reactions are gathered, in milliseconds: whoever is reacted to by hundreds hears of it five times a second, and
+ * whoever is reacted to by one at once.
+ */
+const reactionRestMs = 200
 
 /** How often jobs are counted, in milliseconds: as often as metrics are asked for. */
 const countMs = 15_000
@@ -97,10 +103,9 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
           jobs.add(tx, [{ kind: 'link-preview', data, startAfter: new Date(Date.now() + ms) }]),
         ),
     }),
-    'scheduled-message': createScheduledMessageJob(services.scheduledMessages),
+    ...createScheduledMessageJobs(services.scheduledMessages),
     reminder: createReminderJob(services.reminders),
     activity: createActivityJob(services.activities),
-    feed: createFeedJob({ database, writtenMembers: config.limits.feedMembers }),
     'data-export': createDataExportJob({ dataExports: services.dataExports, database: maintenance, files, tempDir, log }),
     ...createAccountDeletionJobs(services, maintenance),
     'email-digest': mail.digest,
@@ -108,10 +113,16 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
   }
 
   await jobs.work(handlers)
-  const relaying = { links: config.linkPreviews, feedMembers: config.limits.feedMembers, signal: stopping.signal, onError }
+  const { feedMembers } = config.limits
+  const feeds = startFeedWriter({ database, writtenMembers: feedMembers, onError })
+  const relaying = { links: config.linkPreviews, feedMembers, writeFeeds: feeds.add, signal: stopping.signal, onError }
   const relay = startRelay(() => relayOutbox(database, jobs, relaying), onError)
+  const reactionRelay = startRelay(() => relayReactions(database, jobs, relaying), onError, reactionRestMs)
   const unlisten = await jobNews.listen((news) => {
-    if (news.includes('outbox')) relay.wake()
+    if (news.includes('outbox')) {
+      relay.wake()
+      reactionRelay.wake()
+    }
     jobs.wake(news.filter((each) => each !== 'outbox'))
   })
   let counted = { ready: 0, laidAside: 0 }
@@ -138,9 +149,10 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
       { everyMs: sweepMs, work: () => services.reminders.sweep() },
       { everyMs: sweepMs, work: () => services.dataExports.sweep(maintenance) },
       { everyMs: rareMs, work: () => services.accountDeletion.sweep(maintenance) },
-      { everyMs: rareMs, work: () => services.activities.sweep() },
+      { everyMs: rareMs, work: () => services.activities.sweep(maintenance) },
       { everyMs: feedSweepMs, work: () => sweepFeeds(maintenance, stopping.signal) },
       { everyMs: sweepMs, work: () => services.reports.sweep() },
+      { everyMs: sweepMs, work: () => services.bans.sweep() },
       { everyMs: sweepMs, work: () => sweepLinkCache(maintenance, files.remove) },
       { everyMs: suggestionsMs, work: () => keepSuggestions(suggestions) },
     ],
@@ -150,7 +162,7 @@ export async function startWorkers({ core, maintenance, config, log, metrics, tr
     async stop() {
       unlisten()
       stopping.abort()
-      await Promise.all([upkeep.stop(), relay.stop(), jobs.close()])
+      await Promise.all([upkeep.stop(), feeds.stop(), relay.stop(), reactionRelay.stop(), jobs.close()])
       await Promise.all([processor.close(), sender.close(), mail.close()])
       await outbound.close()
     },

@@ -38,20 +38,29 @@ export type AttachmentStatus =
   /** Whatever is made of it is there. */
   | 'READY';
 
+/** What somebody who keeps order can have done. */
 export type AuditAction =
+  /** Kept out. */
   | 'MEMBER_BANNED'
+  /** Put out. */
   | 'MEMBER_REMOVED'
+  /** Reads on, and may not write. */
   | 'MEMBER_SILENCED'
+  /** May come in again. */
   | 'MEMBER_UNBANNED'
   /** By somebody else than its author. */
   | 'MESSAGE_DELETED'
   /** By the operator, as are all that have no `actor`. */
   | 'MODERATOR_ADDED'
+  /** Keeps order in the whole deployment no more. */
   | 'MODERATOR_REMOVED'
+  /** A report was decided on. */
   | 'REPORT_RESOLVED'
+  /** Given another role. */
   | 'ROLE_CHANGED'
   /** Before its time; that it has run out is not told. */
   | 'SILENCE_ENDED'
+  /** Slow mode was set, or ended. */
   | 'SLOW_MODE_SET';
 
 /** Who can be in a channel. */
@@ -115,12 +124,13 @@ export type CreateUploadInput = {
   filename: string;
 };
 
+/** How far an export has come. */
 export type DataExportStatus =
   /** It was READY for a week, and is gone. */
   | 'EXPIRED'
   /** It could not be made, and can be asked for again after an hour. */
   | 'FAILED'
-  /** Asked for. */
+  /** Asked for, or to be tried once more. */
   | 'PENDING'
   /** To be fetched at its `url`. */
   | 'READY'
@@ -217,15 +227,20 @@ export type RegisterDeviceInput = {
   token: string;
 };
 
+/** What can be decided on a report. */
 export type ReportResolution =
   /** Something was done about it: the audit log tells what. */
   | 'ACTION_TAKEN'
   /** Nothing is wrong with it. */
   | 'DISMISSED';
 
+/** How far a report has come. */
 export type ReportStatus =
+  /** Something was done about it. */
   | 'ACTION_TAKEN'
+  /** Nothing is wrong with it. */
   | 'DISMISSED'
+  /** Nobody has decided on it. */
   | 'OPEN';
 
 /** A message to be sent later. */
@@ -281,6 +296,7 @@ export type SignUpInput = {
   username: string;
 };
 
+/** What can be suggested. */
 export type SuggestionKind =
   /** A PUBLIC channel, or another one that the viewer is in. A DIRECT one is suggested as the other person. */
   | 'CHANNEL'
@@ -1559,7 +1575,6 @@ export type AuditLogQuery = {
     edges: Array<{
       node: {
         channelId: string | null,
-        number: number,
         at: string,
         action: AuditAction,
         messageId: string | null,
@@ -3330,7 +3345,6 @@ export const AuditLogDocument: TypedDocument<AuditLogQuery, AuditLogQueryVariabl
     edges {
       node {
         channelId
-        number
         at
         action
         actor {

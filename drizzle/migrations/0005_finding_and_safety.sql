@@ -39,6 +39,7 @@ CREATE TABLE "audit_log" (
 	"reason" text,
 	"detail" text,
 	"content_hash" "bytea",
+	"salt" "bytea" NOT NULL,
 	"hash" "bytea" NOT NULL,
 	CONSTRAINT "audit_log_channel_id_number_pk" PRIMARY KEY("channel_id","number")
 );
@@ -101,6 +102,15 @@ CREATE TABLE "invites" (
 	"expires_at" timestamp with time zone,
 	"revoked_at" timestamp with time zone,
 	CONSTRAINT "invites_channel_id_id_pk" PRIMARY KEY("channel_id","id")
+);
+--> statement-breakpoint
+CREATE TABLE "reaction_outbox" (
+	"channel_id" bigint NOT NULL,
+	"message_id" bigint NOT NULL,
+	"change" integer NOT NULL,
+	"user_id" bigint NOT NULL,
+	"at" timestamp with time zone NOT NULL,
+	CONSTRAINT "reaction_outbox_channel_id_change_pk" PRIMARY KEY("channel_id","change")
 );
 --> statement-breakpoint
 CREATE TABLE "reports" (
@@ -185,6 +195,7 @@ CREATE INDEX "activities_at" ON "activities" USING btree ("at");--> statement-br
 CREATE INDEX "audit_contents_expires_at" ON "audit_contents" USING btree ("expires_at");--> statement-breakpoint
 CREATE INDEX "audit_log_id" ON "audit_log" USING btree ("id","channel_id");--> statement-breakpoint
 CREATE INDEX "bans_banned_at" ON "bans" USING btree ("channel_id","banned_at","user_id");--> statement-breakpoint
+CREATE INDEX "bans_until" ON "bans" USING btree ("until") WHERE "bans"."until" is not null;--> statement-breakpoint
 CREATE INDEX "data_exports_expires_at" ON "data_exports" USING btree ("expires_at") WHERE "data_exports"."status" = 'READY';--> statement-breakpoint
 CREATE INDEX "data_exports_created_at" ON "data_exports" USING btree ("created_at") WHERE "data_exports"."status" <> 'READY';--> statement-breakpoint
 CREATE INDEX "feed_spans_merged" ON "feed_spans" USING btree ("channel_id") WHERE "feed_spans"."merged";--> statement-breakpoint

@@ -29,6 +29,8 @@ export const auditLog = pgTable(
     detail: text(),
     /** Of what was deleted, which is kept elsewhere and not for good; null for none. */
     contentHash: bytes('content_hash'),
+    /** Hashed with it, so that nobody finds out by the hashes that they see whether entries are kept from them. */
+    salt: bytes().notNull(),
     /** SHA-256 of this entry and the hash of the one before. */
     hash: bytes().notNull(),
   },

@@ -183,3 +183,20 @@ export const outbox = pgTable(
   },
   (table) => [primaryKey({ columns: [table.channelId, table.firstSeq] })],
 )
+
+/**
+ * Reactions, given or taken back, that nobody has made jobs of yet, each with the change of the channel that it was.
+ * Each has a row of its own: none waits for whoever takes away another's, or counts as taken along with it.
+ */
+export const reactionOutbox = pgTable(
+  'reaction_outbox',
+  {
+    channelId: snowflake('channel_id').notNull(),
+    messageId: snowflake('message_id').notNull(),
+    change: integer().notNull(),
+    /** Whose reaction it is. */
+    userId: snowflake('user_id').notNull(),
+    at: instant().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.channelId, table.change] })],
+)

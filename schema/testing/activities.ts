@@ -58,9 +58,10 @@ export async function untilMade(app: TestApp | Replica): Promise<void> {
   await expect
     .poll(async () => {
       // In this order: what is taken out of the outbox is a job by then.
-      const [{ count } = { count: 0 }] = await database.run<{ count: number }>('select count(*)::int as count from outbox', [])
+      let waiting = 0
+      for (const table of ['outbox', 'reaction_outbox']) waiting += (await database.run(`select from ${table}`, [])).length
       const counts = (await jobs.operator.counts()).find(({ kind }) => kind === 'activity')!
-      return count + counts.ready + counts.active + counts.deferred
+      return waiting + counts.ready + counts.active + counts.deferred
     }, { timeout: 20_000 })
     .toBe(0)
 }

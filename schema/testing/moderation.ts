@@ -111,7 +111,7 @@ export const deleteReported = async (person: Person, id: string, reason: string 
 const auditLogText = operation(`query AuditLog($channelId: ID, $first: Int, $after: String) {
   auditLog(channelId: $channelId, first: $first, after: $after) {
     edges { cursor node {
-      channelId number at action actor { username } subject { username } messageId reportId reason content until roleBefore
+      channelId at action actor { username } subject { username } messageId reportId reason content until roleBefore
       role seconds resolution hash
     } }
     pageInfo { hasNextPage endCursor }
@@ -120,7 +120,6 @@ const auditLogText = operation(`query AuditLog($channelId: ID, $first: Int, $aft
 
 export type AuditEntry = {
   channelId: string | null
-  number: number
   at: string
   action: string
   actor: { username: string } | null
@@ -144,6 +143,10 @@ export async function auditLogPage(person: Person, channelId: string | null, pag
 
 export const auditLogOf = async (person: Person, channelId: string | null): Promise<AuditEntry[]> =>
   (await auditLogPage(person, channelId, { first: 100 })).entries
+
+/** What stands in an entry beside when it was made and its hash. */
+export const toldBy = (entry: AuditEntry) =>
+  Object.fromEntries(Object.entries(entry).filter(([name, value]) => value !== null && name !== 'at' && name !== 'hash'))
 
 /** Makes somebody a moderator of the deployment, as the operator does. */
 export async function makeModerator({ app }: TestApp, person: Person): Promise<void> {

@@ -212,14 +212,12 @@ async function benchSending({ open, admin }: BenchStore, plan: Plan): Promise<vo
     const messages = createMessageStore({ database, snowflakes: createSnowflakes(() => 1), announce: () => {} })
     const jobs = createJobQueue({ database: open(3), onError })
     const waiting = { feeds: 0, pushes: 0 }
-    await jobs.work({
-      ...nothing,
-      push: async () => void waiting.pushes++,
-      feed: async (data, { signal }) => {
-        await writeFeed(database, { ...data, writtenMembers, signal })
-        waiting.feeds++
-      },
-    })
+    await jobs.work({ ...nothing, push: async () => void waiting.pushes++ })
+    const writeFeeds = (channelIds: readonly string[]) => {
+      for (const written of channelIds) {
+        void writeFeed(database, { channelId: written, writtenMembers }).then(() => waiting.feeds++, onError)
+      }
+    }
     const commits: number[] = []
     const rounds = members === many && writtenMembers === Infinity ? Math.ceil(plan.sends / 6) : plan.sends
     const send = async (sent: number) => {
@@ -229,7 +227,7 @@ async function benchSending({ open, admin }: BenchStore, plan: Plan): Promise<vo
     }
     const follow = async (isTold: boolean) => {
       const before = { ...waiting }
-      await relayOutbox(database, jobs, { links: false, feedMembers: writtenMembers, onError })
+      await relayOutbox(database, jobs, { links: false, feedMembers: writtenMembers, writeFeeds, onError })
       while (waiting.pushes === before.pushes || (isTold && waiting.feeds === before.feeds)) await new Promise((resolve) => setTimeout(resolve, 2))
     }
     const isLarge = members > writtenMembers

@@ -1,5 +1,5 @@
-/** What is looked at: what people say, and the names that others see. */
-export type ContentKind = 'MESSAGE' | 'USERNAME' | 'DISPLAY_NAME' | 'CHANNEL_NAME' | 'CHANNEL_TOPIC'
+/** What is looked at: what people say, and what else they write for others to see. */
+export type ContentKind = 'MESSAGE' | 'USERNAME' | 'DISPLAY_NAME' | 'STATUS_TEXT' | 'CHANNEL_NAME' | 'CHANNEL_TOPIC'
 
 export type Checked = {
   kind: ContentKind
@@ -21,15 +21,15 @@ export type Verdict =
  * Decides what may be said, before it is stored: the door for a deployment's own rules.
  *
  * **Guaranteed.** Every message that is sent, edited or scheduled passes it, whoever writes and wherever; so do the
- * names that people give to themselves and to channels, and topics. A scheduled message passes twice: as it is
- * scheduled and as it is sent. What is refused is never stored and never seen. What was stored stays: a retry of what
- * is there already gives back what is there, whatever the filter says by now.
+ * names that people give to themselves and to channels, topics, and the texts of statuses. A scheduled message passes
+ * twice: as it is scheduled and as it is sent. What is refused is never stored and never seen. What was stored stays: a
+ * retry of what is there already gives back what is there, whatever the filter says by now.
  *
- * **Not guaranteed.** That each text is asked about once. That imported history, and the names that an identity provider
- * or an import brings along, are asked about: they are not.
+ * **Not guaranteed.** That each text is asked about once. That everything is asked about: the names of files are not, nor
+ * what nobody else sees, nor imported history and the names that an identity provider or an import brings along.
  *
- * **For engines.** `check` answers within about a second and throws only UNAVAILABLE, where it cannot tell and nothing is
- * to be stored then. It may answer at once, without a promise. A replacement that could not be stored by itself is
+ * **For engines.** `check` answers within about two seconds and throws only UNAVAILABLE, where it cannot tell and nothing
+ * is to be stored then. It may answer at once, without a promise. A replacement that could not be stored by itself is
  * refused as if its author had written it.
  */
 export type ContentFilter = {

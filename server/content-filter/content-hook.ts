@@ -3,7 +3,9 @@ import { z } from 'zod'
 import { unavailable } from '../errors.ts'
 import { channelGlobalId, userGlobalId } from '../lib/global-id.ts'
 import { createOutbound } from '../lib/outbound.ts'
+import { cleanText, firstCodePoints, isBlank } from '../lib/text.ts'
 import { signWebhook } from '../push/webhook.ts'
+import { createHookTrust } from './hook-trust.ts'
 import { allowed, type Checked, type ContentFilter, type Verdict } from './content-filter.ts'
 
 export type ContentHookOptions = {
@@ -20,19 +22,25 @@ export type ContentHookOptions = {
 /** Two of the longest messages, each character escaped. */
 const maxAnswerBytes = 2_500_000
 
-/** Failures in a row after which it is not asked for a while, so that nobody waits for what does not come. */
-const patience = 5
-const restMs = 5_000
-
-/** A sentence of the operator's that is shown to people. */
+/** A sentence of the operator's that is shown to people; what is longer is cut. */
 const maxReasonLength = 200
 const refusal = 'This is not allowed here.'
 
+/** A refusal is one whatever is given as its reason: it must not let through what was refused. */
 const answer = z.union([
   z.object({ verdict: z.literal('allow') }),
-  z.object({ verdict: z.literal('refuse'), reason: z.string().trim().max(maxReasonLength).optional() }),
+  z.object({ verdict: z.literal('refuse'), reason: z.unknown().optional() }),
   z.object({ verdict: z.literal('replace'), content: z.string() }),
 ])
+
+/** What can be shown of a reason, and stored where nobody is there to read it now. */
+function reasonOf(given: unknown): string {
+  const reason = typeof given === 'string' ? firstCodePoints(cleanText(given).trim(), maxReasonLength) : ''
+  return isBlank(reason) ? refusal : reason
+}
+
+/** What tells whether the service is there, where that is doubtful: something that nobody has said. */
+const probe: Checked = { kind: 'MESSAGE', authorId: null, channelId: null, content: 'Hello?' }
 
 /**
  * Asks a service of the operator's, which gets a POST of JSON that is signed as Standard Webhooks has it:
@@ -41,7 +49,8 @@ const answer = z.union([
  *       "data": { "kind": "MESSAGE", "authorId": "…", "channelId": "…", "content": "…" } }
  *
  * and answers 200 with `{ "verdict": "allow" }`, `{ "verdict": "refuse", "reason": "…" }` (the reason is shown to the
- * author, and may be left out) or `{ "verdict": "replace", "content": "…" }`. Anything else is no answer.
+ * author, and may be left out) or `{ "verdict": "replace", "content": "…" }`. Anything else is no answer. Where there was
+ * none several times it is probed with a message of nobody, and whatever it says to that is an answer: `createHookTrust`.
  *
  * Throws an Error where address or secret cannot be used.
  */
@@ -49,8 +58,12 @@ export function createContentHook({ url, secret, timeoutMs, fails, onError = () 
   signWebhook(secret, '', '', '')
   // The operator's own address: it may be anywhere.
   const outbound = createOutbound({ allowed: [new URL(url).host], userAgent: 'Maru' })
-  let failures = 0
-  let restsUntil = 0
+  const trust = createHookTrust(() =>
+    ask(probe).catch((error: unknown) => {
+      onError(error)
+      throw error
+    }),
+  )
 
   async function ask({ kind, authorId, channelId, content }: Checked): Promise<Verdict> {
     const id = `msg_${randomUUID()}`
@@ -80,7 +93,7 @@ export function createContentHook({ url, secret, timeoutMs, fails, onError = () 
     })
     if (status !== 200) throw new Error(`The content hook answered ${status}.`)
     const verdict = answer.parse(JSON.parse(said.toString()))
-    return verdict.verdict === 'refuse' ? { verdict: 'refuse', reason: verdict.reason || refusal } : verdict
+    return verdict.verdict === 'refuse' ? { verdict: 'refuse', reason: reasonOf(verdict.reason) } : verdict
   }
 
   function withoutAnswer(cause: unknown): Verdict {
@@ -90,13 +103,13 @@ export function createContentHook({ url, secret, timeoutMs, fails, onError = () 
 
   return {
     async check(checked) {
-      if (performance.now() < restsUntil) return withoutAnswer(new Error('The content hook did not answer lately.'))
+      if (!(await trust.mayAsk())) return withoutAnswer(new Error('The content hook did not answer lately.'))
       try {
         const verdict = await ask(checked)
-        failures = 0
+        trust.succeeded()
         return verdict
       } catch (error) {
-        if (++failures >= patience) restsUntil = performance.now() + restMs
+        trust.failed(checked.authorId, error)
         onError(error)
         return withoutAnswer(error)
       }

@@ -41,8 +41,8 @@ export async function* formerChannels(database: Pick<Database, 'run'>, userId: s
   }
 }
 
-/** Empties what a deleted account has said, where its owner wanted that. */
-export function createAccountMessagesService({ database, store, announce, jobs }: Deps) {
+/** Empties what a deleted account has said, where its owner wanted that. `part`: for tests that cannot wait; milliseconds. */
+export function createAccountMessagesService({ database, store, announce, jobs }: Deps, part = partMs) {
   async function empty(channelId: string, messageIds: readonly string[]): Promise<void> {
     const done = await store.change(channelId, async (channel) => {
       const found = await readMessages(channel.tx, messageIds.map((messageId) => ({ channelId, messageId })))
@@ -73,9 +73,9 @@ export function createAccountMessagesService({ database, store, announce, jobs }
         for (const some of chunksOf(own.map(({ id }) => id), emptiedAtOnce)) {
           signal.throwIfAborted()
           await empty(channelId, some)
-          if (performance.now() - began > partMs) return goOn(some.at(-1)!)
+          if (performance.now() - began > part) return goOn(some.at(-1)!)
         }
-        if (performance.now() - began > partMs) return goOn(reached)
+        if (performance.now() - began > part) return goOn(reached)
       }
 
       async function goOn(from: string): Promise<void> {

@@ -6,6 +6,7 @@ import {
 } from '../../drizzle/tables/index.ts'
 import type { JobAdder } from '../jobs/jobs.ts'
 import { abandonAttachments } from './attachments-removal.ts'
+import { type DataExportRow, removalOf } from './data-exports.ts'
 
 /** Where rows are that are nobody's but a user's. Their streams come last, so that they hold nothing of the rest. */
 export const ownColumns: readonly AnyColumn[] = [
@@ -22,12 +23,11 @@ type Runner = Pick<Database, 'run' | 'transaction'>
 /** Removes what the account alone has seen and set, and the files of its exports. One statement for each table. */
 export async function dropOwnRows(database: Runner, jobs: JobAdder, userId: string): Promise<void> {
   await database.transaction(async (tx) => {
-    const gone = await tx.run<{ key: string | null }>(
-      `/* own exports */ delete from ${getTableName(dataExports)} where user_id = $1 returning key`,
+    const gone = await tx.run<Pick<DataExportRow, 'key' | 'status'>>(
+      `/* own exports */ delete from ${getTableName(dataExports)} where user_id = $1 returning key, status`,
       [userId],
     )
-    const keys = gone.flatMap(({ key }) => key ?? [])
-    if (keys.length > 0) await jobs.add(tx, [{ kind: 'files-remove', data: { keys } }])
+    await jobs.add(tx, gone.flatMap(removalOf))
   })
   for (const { table, name } of ownColumns) {
     await database.run(`/* own rows */ delete from ${getTableName(table)} where ${name} = $1`, [userId])

@@ -8,6 +8,7 @@ import { usernameKey } from '../lib/text.ts'
 import type { Viewer } from '../viewer.ts'
 import { leaveChannels, shutDirectChannels } from './account-deletion-channels.ts'
 import { formerChannels } from './account-deletion-messages.ts'
+import { typedUsernameKey } from './account-deletion-name.ts'
 import { dropAttachments, dropFromOthers, dropOwnRows, holdIdentities } from './account-deletion-rows.ts'
 import { setAvatar } from './avatars.ts'
 import type { Deps } from './deps.ts'
@@ -43,6 +44,12 @@ export const nameHeldMs = 30 * 86_400_000
  */
 const secondRoundMs = 10 * 60_000
 
+/**
+ * While another step fails, jobs for the messages are added by each of so many attempts: they are one for each channel,
+ * and attempts come five minutes apart in the end.
+ */
+const messagesEach = 12
+
 /** What anybody who looks still sees of who has gone. */
 const neutral = {
   avatarUrl: null,
@@ -57,8 +64,9 @@ const neutral = {
 
 /**
  * How accounts end. At once, in one transaction: nobody can sign in, every token is refused, nothing is pushed or mailed
- * any more, and the name is gone from all that was said. What is spread over many places follows by a job, which may
- * begin anew as often as it likes. The row of the user stays, for those whose conversations it is in.
+ * any more, and whatever shows the account does so without its name; what people have typed, as `@alice`, stays. What is
+ * spread over many places follows by a job, which may begin anew as often as it likes. The row of the user stays, for
+ * those whose conversations it is in.
  */
 export function createAccountDeletionService(
   deps: Deps,
@@ -75,8 +83,9 @@ export function createAccountDeletionService(
       if (since > freshMs || since < -skewMs) throw forbidden('Sign in anew, and delete the account within ten minutes.')
       return
     }
+    // An account that has none cannot be deleted by whoever holds one of its sessions, either.
     const isRight = await isPasswordOf(orm, userId, password ?? '')
-    if (isRight === false) throw badInput(password == null ? 'Give the password.' : 'The password is wrong.', 'password')
+    if (isRight !== true) throw badInput(password == null ? 'Give the password.' : 'The password is wrong.', 'password')
   }
 
   /** Empties the row within the transaction; throws UNAUTHENTICATED where somebody was faster. */
@@ -120,9 +129,9 @@ export function createAccountDeletionService(
       const { userId } = viewer
       const [user] = await orm.select().from(users).where(eq(users.id, userId))
       if (user === undefined || user.deletedAt !== null) throw accountGone()
-      // What is cut off is no username.
-      const typed = input.username.slice(0, 200).trim().replace(/^@/, '')
-      if (usernameKey(typed) !== usernameKey(user.username)) throw badInput('This is not your username.', 'username')
+      if (typedUsernameKey(input.username) !== usernameKey(user.username)) {
+        throw badInput('This is not your username.', 'username')
+      }
       await checkIsThem(viewer, input.password)
       const data = { userId, deleteMessages: input.deleteMessages ?? false }
       const job: NewJob = { kind: 'account-deletion', data }
@@ -138,12 +147,20 @@ export function createAccountDeletionService(
 
     /**
      * Takes away what is left of a deleted account, for the job that says so: step by step, each of which finds only
-     * what is still there. `maintenance` is a database whose statements may take long. Stops where `signal` says so.
+     * what is still there. One that fails keeps no other from being tried; what it threw is thrown in the end.
+     * `maintenance` is a database whose statements may take long. Stops where `signal` says so. `retries`: how often it
+     * was tried before.
      */
-    async finish({ userId, deleteMessages }: JobData['account-deletion'], maintenance: Database, signal: AbortSignal): Promise<void> {
+    async finish(
+      { userId, deleteMessages }: JobData['account-deletion'],
+      maintenance: Database,
+      signal: AbortSignal,
+      retries = 0,
+    ): Promise<void> {
       const [user] = await orm.select().from(users).where(eq(users.id, userId))
       // Only what was deleted is taken apart, whoever has made the job.
       if (user === undefined || user.deletedAt === null) return
+      const failures: unknown[] = []
       const steps: (() => Promise<unknown>)[] = [
         // Of a moment later, too.
         () => database.transaction((tx) => setAvatar(tx, jobs, userId, null)),
@@ -159,7 +176,7 @@ export function createAccountDeletionService(
         () => dropOwnRows(maintenance, jobs, userId),
         // Nothing can be added to any of them any more.
         async () => {
-          if (!deleteMessages) return
+          if (!deleteMessages || (failures.length > 0 && retries % messagesEach !== 0)) return
           for await (const channelIds of formerChannels(maintenance, userId)) {
             await database.transaction((tx) =>
               jobs.add(tx, channelIds.map((channelId) => ({ kind: 'account-messages', data: { userId, channelId, after: null } }))),
@@ -169,9 +186,10 @@ export function createAccountDeletionService(
       ]
       for (const step of steps) {
         signal.throwIfAborted()
-        await step()
+        await step().catch((error: unknown) => failures.push(error))
       }
       announce.presence(userId)
+      if (failures.length > 0) throw failures[0]
     },
 
     /** Lets go of names and accounts elsewhere that were held long enough. Returns how many there were. */

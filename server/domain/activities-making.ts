@@ -1,18 +1,8 @@
 import type { ActivityJob } from '../jobs/jobs.ts'
-import { chunksOf } from '../lib/chunks.ts'
 import { snowflakeAt, snowflakeTime } from '../message-store/snowflake.ts'
-import type { AboutMessage, NewActivity } from './activities-writing.ts'
-import type { Deps } from './deps.ts'
-
-type Runner = Pick<Deps['database'], 'run'>
-
-/** What a job comes to: what is to be there, and what no more. */
-type Made = {
-  rows: NewActivity[]
-  gone: AboutMessage[]
-  /** Whether inboxes hear of what is there already, too, as it is another now. */
-  anew?: boolean
-}
+import { about, type Runner } from './activities-about.ts'
+import { affectedByReactions, ofReactions } from './activities-reactions.ts'
+import type { Made, NewActivity } from './activities-writing.ts'
 
 /** Which of a channel's messages: a span of seqs, or one. */
 type Which = { channelId: string } & ({ firstSeq: number; lastSeq: number } | { messageId: string })
@@ -36,9 +26,6 @@ type Telling = {
  */
 export const maxFollowers = 100
 
-/** People who are looked up at once. */
-const atOnce = 1_000
-
 /** Days for which activities are kept: who was away for a season looks at channels, and not through all of this. */
 export const keptDays = 90
 
@@ -48,17 +35,36 @@ export const keptDays = 90
  */
 export const maxAgeMs = 30 * 86_400_000
 
-/** What a job comes to, as things stand now. Nobody's own doings are about themselves, nor is what the blocked do. */
-export async function makeActivities(database: Runner, job: ActivityJob): Promise<Made> {
-  if (job.of === 'reaction') return ofReaction(database, job)
-  if (job.of === 'added') return ofAdded(database, job)
+/**
+ * Whom a job may be about. Their accounts are to be held while `makeActivities` looks at how things stand, and until what
+ * it finds is written: of two jobs about the same the one that looks later writes later.
+ */
+export async function findAffected(database: Runner, job: ActivityJob): Promise<string[]> {
+  if (job.of === 'reacted') return affectedByReactions(database, job)
+  if (job.of === 'added' || job.of === 'edited') return job.userIds
   if (job.of === 'sent') {
-    const messages = await findTelling(database, job)
-    const rows = messages.flatMap((each) => rowsOf(job.channelId, each))
-    return { rows: await about(database, job.channelId, rows), gone: [] }
+    const rows = (await findTelling(database, job)).flatMap((each) => rowsOf(job.channelId, each))
+    return distinct(rows.filter(({ userId, actorId }) => userId !== actorId).map(({ userId }) => userId))
   }
-  return ofChanged(database, job)
+  const [message] = await findTelling(database, job)
+  return message === undefined ? [] : distinct([...job.userIds, ...followersOf(message), message.authorId])
 }
+
+/**
+ * What a job comes to for some of those whom it may be about, as things stand now. Nobody's own doings are about
+ * themselves, nor is what the blocked do.
+ */
+export async function makeActivities(tx: Runner, job: ActivityJob, userIds: readonly string[]): Promise<Made> {
+  if (job.of === 'reacted') return ofReactions(tx, job)
+  const affected = new Set(userIds)
+  if (job.of === 'added') return ofAdded(tx, job, affected)
+  if (job.of === 'edited') return ofEdited(tx, job, affected)
+  if (job.of === 'deleted') return { rows: [], gone: [{ userIds, channelId: job.channelId, messageId: job.messageId }] }
+  const rows = (await findTelling(tx, job)).flatMap((each) => rowsOf(job.channelId, each))
+  return { rows: await about(tx, job.channelId, rows.filter(({ userId }) => affected.has(userId))), gone: [] }
+}
+
+const distinct = (ids: readonly string[]): string[] => [...new Set(ids)]
 
 /** What this message is to each whom it is about. Who is mentioned in an answer to them hears of it once. */
 function rowsOf(channelId: string, message: Telling): NewActivity[] {
@@ -121,52 +127,29 @@ export async function findTelling({ run }: Runner, which: Which): Promise<Tellin
   }))
 }
 
-/** A message that was edited or emptied. */
-async function ofChanged(
-  database: Runner,
-  { of, channelId, messageId, userIds }: Extract<ActivityJob, { of: 'edited' | 'deleted' }>,
+/** A message that mentions others now: who hears of it by an edit hears of it when that was done. */
+async function ofEdited(
+  tx: Runner,
+  { channelId, messageId, at }: Extract<ActivityJob, { of: 'edited' }>,
+  affected: ReadonlySet<string>,
 ): Promise<Made> {
-  const [message] = await findTelling(database, { channelId, messageId })
+  const [message] = await findTelling(tx, { channelId, messageId })
   if (message === undefined) return { rows: [], gone: [] }
-  if (message.deleted) {
-    const everybody = new Set([...userIds, ...followersOf(message), message.authorId])
-    return { rows: [], gone: [{ userIds: [...everybody], channelId, messageId }] }
-  }
-  if (of === 'deleted') return { rows: [], gone: [] }
-  const affected = new Set(userIds)
   const rows = rowsOf(channelId, message).filter(({ userId }) => affected.has(userId))
   const there = new Set(rows.map(({ userId }) => userId))
+  const mentioned = new Set(message.mentionIds)
+  const dated = rows.map((row) => (mentioned.has(row.userId) ? { ...row, at: new Date(at) } : row))
   return {
-    rows: await about(database, channelId, rows),
-    gone: [{ userIds: [...affected.difference(there)], channelId, messageId, subject: '0' }],
+    rows: await about(tx, channelId, dated),
+    gone: [{ userIds: [...affected.difference(there)], channelId, messageId, subjects: ['0'] }],
     anew: true,
   }
 }
 
-/** Of all that one person gives to a message its author hears once; the first that stands says with what. */
-async function ofReaction(
-  database: Runner,
-  { channelId, messageId, actorId, at }: Extract<ActivityJob, { of: 'reaction' }>,
-): Promise<Made> {
-  const [found] = await database.run<{ author_id: string; emoji: string | null }>(
-    `/* reaction */ select m.author_id, (
-       select r.emoji from reactions r
-       where r.channel_id = $1 and r.message_id = $2 and r.user_id = $3 order by r.change limit 1
-     ) as emoji
-     from messages m where m.channel_id = $1 and m.id = $2`,
-    [channelId, messageId, actorId],
-  )
-  if (found === undefined || found.author_id === actorId) return { rows: [], gone: [] }
-  const { author_id: userId, emoji } = found
-  if (emoji === null) return { rows: [], gone: [{ userIds: [userId], channelId, messageId, subject: actorId }] }
-  const which = { userId, channelId, messageId, subject: actorId }
-  const row: NewActivity = { ...which, kind: 'REACTION', actorId, emoji, at: new Date(at) }
-  return { rows: await about(database, channelId, [row]), gone: [] }
-}
-
 async function ofAdded(
-  database: Runner,
+  tx: Runner,
   { channelId, actorId, userIds, changes, at }: Extract<ActivityJob, { of: 'added' }>,
+  affected: ReadonlySet<string>,
 ): Promise<Made> {
   const rows = userIds.map((userId, nth): NewActivity => ({
     userId,
@@ -178,44 +161,5 @@ async function ofAdded(
     emoji: null,
     at: new Date(at),
   }))
-  return { rows: await about(database, channelId, rows), gone: [] }
-}
-
-/**
- * Those of these that are anybody's affair: of members, by others, of whom neither has blocked the other. What comes of
- * a block stays so once it is taken back, as with mentions.
- */
-async function about({ run }: Runner, channelId: string, rows: readonly NewActivity[]): Promise<NewActivity[]> {
-  const others = rows.filter(({ userId, actorId }) => userId !== actorId)
-  const isMember = new Set<string>()
-  const isBlocked = new Set<string>()
-  for (const userIds of chunksOf([...new Set(others.map(({ userId }) => userId))], atOnce)) {
-    const here = await run<{ user_id: string }>(
-      `/* members about */ select user_id from members
-       where channel_id = $1 and user_id = any ($2::bigint[]) and left_at is null`,
-      [channelId, userIds],
-    )
-    for (const row of here) isMember.add(row.user_id)
-  }
-  for (const some of chunksOf(others, atOnce)) {
-    for (const pair of await findBlocked({ run }, some)) isBlocked.add(pair)
-  }
-  return others.filter(({ userId, actorId }) => isMember.has(userId) && !isBlocked.has(`${userId} ${actorId}`))
-}
-
-/** Those of these pairs of which one has blocked the other, each as `${userId} ${actorId}`. */
-export async function findBlocked(
-  { run }: Runner,
-  pairs: readonly { userId: string; actorId: string }[],
-): Promise<Set<string>> {
-  if (pairs.length === 0) return new Set()
-  const different = [...new Map(pairs.map((pair) => [`${pair.userId} ${pair.actorId}`, pair])).values()]
-  const [users, actors] = [different.map(({ userId }) => userId), different.map(({ actorId }) => actorId)]
-  const rows = await run<{ user_id: string; blocked_id: string }>(
-    `/* who blocked whom */ select b.user_id, b.blocked_id
-     from unnest($1::bigint[], $2::bigint[]) as w (user_id, blocked_id)
-     join blocks b on b.user_id = w.user_id and b.blocked_id = w.blocked_id`,
-    [[...users, ...actors], [...actors, ...users]],
-  )
-  return new Set(rows.flatMap((row) => [`${row.user_id} ${row.blocked_id}`, `${row.blocked_id} ${row.user_id}`]))
+  return { rows: await about(tx, channelId, rows.filter(({ userId }) => affected.has(userId))), gone: [] }
 }

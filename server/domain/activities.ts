@@ -1,12 +1,13 @@
+import type { Database } from '../../drizzle/connection.ts'
 import type { ActivityJob } from '../jobs/jobs.ts'
-import { spanOfIds } from '../message-store/buckets.ts'
 import { touchAccounts } from './accounts.ts'
-import { findBlocked, keptDays, makeActivities } from './activities-making.ts'
+import { createActivityCounts } from './activities-counts.ts'
+import { findAffected, keptDays, makeActivities } from './activities-making.ts'
+import { type Activity, activityColumns, createActivitySight, type RawActivity, walkFrom } from './activities-seeing.ts'
 import { type ActivityRow, createActivityWriter, noActivity } from './activities-writing.ts'
 import type { Deps } from './deps.ts'
 
-/** An activity that its user may see now. */
-export type Activity = Omit<ActivityRow, 'withdrawn' | 'subject'> & { read: boolean }
+export type { Activity } from './activities-seeing.ts'
 
 /** An activity is known by whose it is and which it is. */
 export type ActivityKey = Pick<ActivityRow, 'userId' | 'id'>
@@ -16,32 +17,11 @@ export type ActivityPage = { rows: Activity[]; next: number | null }
 
 export type ActivitiesService = ReturnType<typeof createActivitiesService>
 
-/** Unread ones are counted up to here, and no more of them are looked at: a thousand is "many" on any screen. */
-const maxCounted = 1_000
-
-/** Rows that one page looks at; beyond it the page is short, and says where it goes on. */
-const maxLookedAt = 1_000
-
-/** Rows of a further look, where the first one came up short. */
-const furtherRows = 200
+/** Unread ones are counted up to here, and no more of them are looked at: "99+" is what any screen would say. */
+export const maxCounted = 100
 
 /** Rows that are swept in one transaction. */
 const sweptAtOnce = 1_000
-
-type RawActivity = {
-  user_id: string
-  id: number
-  kind: ActivityRow['kind']
-  channel_id: string
-  message_id: string
-  subject: string
-  actor_id: string
-  emoji: string | null
-  at: Date
-  read_up_to: number | null
-}
-
-const columns = `a.user_id, a.id, a.kind, a.channel_id, a.message_id, a.subject, a.actor_id, a.emoji, a.at`
 
 /**
  * What others did that is about somebody: mentions, replies, reactions, and being brought into a channel. The rows are
@@ -55,85 +35,25 @@ export function createActivitiesService(deps: Deps) {
   const { database, announce } = deps
   const writer = createActivityWriter(deps)
 
-  /** Those of these rows, which are all of one user, that they may see now, in their order. */
-  async function visible(rows: readonly RawActivity[]): Promise<Activity[]> {
-    if (rows.length === 0) return []
-    const pairs = rows.map((row) => ({ userId: row.user_id, actorId: row.actor_id }))
-    const [standing, blocked] = await Promise.all([findStanding(rows), findBlocked(database, pairs)])
-    return rows.flatMap((row, nth): Activity[] => {
-      const kind = kindNow(row, standing.get(nth))
-      if (kind === null || blocked.has(`${row.user_id} ${row.actor_id}`)) return []
-      const { user_id: userId, channel_id: channelId, message_id: messageId, actor_id: actorId, id, emoji, at } = row
-      return [{ userId, id, kind, channelId, messageId, actorId, emoji, at, read: id <= (row.read_up_to ?? 0) }]
-    })
-  }
+  const sight = createActivitySight(database)
+  const counts = createActivityCounts(database, countUnread)
 
-  /** How things stand to what each row, by its place, is about. Channels that the user is not in are left out. */
-  async function findStanding(rows: readonly RawActivity[]): Promise<Map<number, Standing>> {
-    const messageIds = rows.map((row) => row.message_id).filter((id) => id !== '0')
-    const found = await database.run<Standing & { nth: number }>(
-      `/* visible activities */ select w.nth, p.joined_change, (
-         select coalesce(p.user_id = any (m.mention_ids), false) from messages m
-         where m.channel_id = p.channel_id and m.channel_id = any ($9::bigint[]) and m.id = w.message_id
-           and m.id between $7 and $8 and m.deleted_at is null and m.seq >= (
-             select c.first_seq from channels c where c.id = m.channel_id and c.id = any ($9::bigint[])
-           )
-       ) as mentioned, (
-         select true from reactions r
-         where r.channel_id = p.channel_id and r.channel_id = any ($9::bigint[]) and r.message_id = w.message_id
-           and r.emoji = w.emoji and r.user_id = w.actor_id
-       ) as reacted
-       from unnest($1::bigint[], $2::bigint[], $3::bigint[], $4::text[], $5::int[], $6::bigint[])
-         as w (channel_id, message_id, actor_id, emoji, nth, user_id)
-       join members p on p.channel_id = w.channel_id and p.user_id = w.user_id
-       where p.left_at is null`,
-      [
-        rows.map((row) => row.channel_id),
-        rows.map((row) => row.message_id),
-        rows.map((row) => row.actor_id),
-        rows.map((row) => row.emoji),
-        rows.map((_, nth) => nth),
-        rows.map((row) => row.user_id),
-        ...(messageIds.length === 0 ? ['0', '0'] : spanOfIds(messageIds)),
-        // Each once: the list is sorted anew for each row.
-        [...new Set(rows.map((row) => row.channel_id))],
-      ],
-    )
-    return new Map(found.map((each) => [each.nth, each]))
+  async function countUnread(userId: string): Promise<number> {
+    const { rows } = await sight.lookBack(userId, walkFrom.theNewest, maxCounted, 'unread')
+    return Math.min(rows.length, maxCounted)
   }
-
-  /** Rows of one user before an id, the newest first: so many, whether they may be seen or not. */
-  const read = (userId: string, before: number | null, limit: number): Promise<RawActivity[]> =>
-    database.run<RawActivity>(
-      `/* activities */ select ${columns},
-         (select k.read_up_to from activity_marks k where k.user_id = $1) as read_up_to
-       from activities a
-       where a.user_id = $1 and a.id < $2 and not a.withdrawn
-       order by a.id desc limit $3`,
-      [userId, before ?? 0x7fff_ffff, limit],
-    )
 
   return {
     /** What is about the viewer, the newest first: `size` of them before the one that `before` names. */
     async page(viewerId: string, size: number, before: number | null): Promise<ActivityPage> {
-      const rows: Activity[] = []
-      let place = before
-      let left = maxLookedAt
-      for (let limit = size + 1; ; limit = Math.min(furtherRows, left)) {
-        const some = await read(viewerId, place, limit)
-        rows.push(...(await visible(some)))
-        left -= some.length
-        if (rows.length > size) return { rows: rows.slice(0, size), next: rows[size - 1]!.id }
-        if (some.length < limit) return { rows, next: null }
-        place = some.at(-1)!.id
-        if (left <= 0) return { rows, next: place }
-      }
+      const { rows, next } = await sight.lookBack(viewerId, before ?? walkFrom.theNewest, size + 1)
+      return rows.length > size ? { rows: rows.slice(0, size), next: rows[size - 1]!.id } : { rows, next }
     },
 
     /** Those of these that their users may see now, in no order. */
     async findMany(keys: readonly ActivityKey[]): Promise<Activity[]> {
       const rows = await database.run<RawActivity>(
-        `/* activities by id */ select ${columns}, (
+        `/* activities by id */ select ${activityColumns}, (
            select k.read_up_to from activity_marks k where k.user_id = a.user_id and k.user_id = any ($1::bigint[])
          ) as read_up_to
          from unnest($1::bigint[], $2::int[]) as w (user_id, id)
@@ -141,21 +61,14 @@ export function createActivitiesService(deps: Deps) {
          where not a.withdrawn`,
         [keys.map(({ userId }) => userId), keys.map(({ id }) => id)],
       )
-      return visible(rows)
+      return sight.findVisible(rows)
     },
 
-    /** How many the user may see and has not read; 1,000 stands for as many or more. */
-    async unreadCount(userId: string): Promise<number> {
-      const rows = await database.run<RawActivity>(
-        `/* unread activities */ select ${columns}, null as read_up_to from activities a
-         where a.user_id = $1 and not a.withdrawn and a.id > coalesce(
-           (select k.read_up_to from activity_marks k where k.user_id = $1), 0
-         )
-         order by a.id desc limit ${maxCounted}`,
-        [userId],
-      )
-      return (await visible(rows)).length
-    },
+    /** How many the user may see and has not read; 100 stands for as many or more. */
+    unreadCount: countUnread,
+
+    /** The same, as it was when the account was at this change, or since. */
+    unreadCountSince: counts.since,
 
     /** The newest that the user has read: it, and all before it. 0 where they have read none. */
     async readUpTo(userId: string): Promise<number> {
@@ -184,22 +97,24 @@ export function createActivitiesService(deps: Deps) {
 
     /** Writes what a job says has happened, as it stands now: once, however often it is called. */
     async make(job: ActivityJob): Promise<void> {
-      const { rows, gone, anew } = await makeActivities(database, job)
-      await writer.add(rows, anew)
-      for (const each of gone) await writer.withdraw(each)
+      const affected = await findAffected(database, job)
+      await writer.write(affected, (tx, userIds) => makeActivities(tx, job, userIds))
     },
 
-    /** Removes what is older than 90 days, and what streams would tell of it. Returns how many there were. */
-    async sweep(): Promise<number> {
+    /**
+     * Removes what is older than 90 days, and what streams would tell of it. Returns how many there were. It takes as
+     * long as it takes: `patient` is a database whose statements may.
+     */
+    async sweep(patient: Database = database): Promise<number> {
       const end = new Date(Date.now() - keptDays * 86_400_000).toISOString()
       for (let swept = 0; ; ) {
-        const old = await database.run<{ user_id: string; id: number }>(
+        const old = await patient.run<{ user_id: string; id: number }>(
           `/* old activities */ select user_id, id from activities
            where at < $1::timestamptz order by at limit ${sweptAtOnce}`,
           [end],
         )
         const keys = [old.map((row) => row.user_id), old.map((row) => row.id)]
-        await database.transaction(async ({ run }) => {
+        await patient.transaction(async ({ run }) => {
           await run(
             `/* sweep activity changes */ delete from account_changes c
              using unnest($1::bigint[], $2::int[]) as w (user_id, id)
@@ -218,26 +133,4 @@ export function createActivitiesService(deps: Deps) {
       }
     },
   }
-}
-
-/** How a member of its channel stands to an activity. */
-type Standing = {
-  /** The change with which they came into the channel. */
-  joined_change: number
-  /** Whether its message mentions them; null where that is not there any more. */
-  mentioned: boolean | null
-  reacted: true | null
-}
-
-/** What an activity is now; null where it is nothing to its user any more. */
-function kindNow(row: RawActivity, standing: Standing | undefined): ActivityRow['kind'] | null {
-  if (standing === undefined) return null
-  const { kind, subject } = row
-  const { joined_change, mentioned, reacted } = standing
-  if (kind === 'ADDED_TO_CHANNEL') return joined_change === Number(subject) ? kind : null
-  if (mentioned === null) return null
-  if (kind === 'REACTION') return reacted === null ? null : kind
-  // An answer that calls its reader by name is a mention, too, for as long as it does.
-  if (mentioned) return 'MENTION'
-  return kind === 'REPLY' ? kind : null
 }

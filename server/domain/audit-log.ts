@@ -1,7 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { and, asc, desc, eq, gt, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, gt, lt, ne, or, type SQL, sql } from 'drizzle-orm'
 import type { Database, Transaction } from '../../drizzle/connection.ts'
 import { auditContents, auditLog } from '../../drizzle/tables/index.ts'
+import { badInput } from '../errors.ts'
 import type { MemberRole, MessageRow } from '../message-store/rows.ts'
 import { compareSnowflakes, snowflakeAt } from '../message-store/snowflake.ts'
 import type { Deps } from './deps.ts'
@@ -51,6 +52,8 @@ const contentMs = contentDays * 86_400_000
 /** Entries that are read at once when a log is verified. */
 const verifiedAtOnce = 1_000
 
+const toHex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
+
 /** The fields of an entry in the order in which they are hashed. */
 const hashed = (row: Omit<AuditRow, 'hash'>) =>
   JSON.stringify([
@@ -65,7 +68,8 @@ const hashed = (row: Omit<AuditRow, 'hash'>) =>
     row.reportId,
     row.reason,
     row.detail,
-    row.contentHash === null ? null : Buffer.from(row.contentHash).toString('hex'),
+    row.contentHash === null ? null : toHex(row.contentHash),
+    toHex(row.salt),
   ])
 
 /** SHA-256 of an entry and the hash of the one before it, which is empty before the first. */
@@ -90,7 +94,7 @@ export async function writeAudit(tx: Transaction, entry: AuditEntry): Promise<vo
     .limit(1)
   const at = new Date()
   const proposed = snowflakeAt(+at)
-  const salt = randomBytes(16)
+  const contentSalt = randomBytes(16)
   const content = entry.content ?? null
   const row = {
     channelId,
@@ -105,12 +109,13 @@ export async function writeAudit(tx: Transaction, entry: AuditEntry): Promise<vo
     reportId: entry.reportId ?? null,
     reason: entry.reason ?? null,
     detail: entry.detail == null ? null : JSON.stringify(entry.detail),
-    contentHash: content === null ? null : hashOfContent(salt, content),
+    contentHash: content === null ? null : hashOfContent(contentSalt, content),
+    salt: randomBytes(16),
   }
   await tx.orm.insert(auditLog).values({ ...row, hash: hashOfEntry(last?.hash ?? Buffer.alloc(0), row) })
   if (content === null) return
-  const expiresAt = new Date(+at + contentMs)
-  await tx.orm.insert(auditContents).values({ channelId, number: row.number, content, salt, expiresAt })
+  const kept = { channelId, number: row.number, content, salt: contentSalt }
+  await tx.orm.insert(auditContents).values({ ...kept, expiresAt: new Date(+at + contentMs) })
 }
 
 /** Notes that somebody else than its author deletes a message, with what it says. */
@@ -161,7 +166,6 @@ export async function verifyChannel({ orm }: Pick<Database, 'orm'>, channelId: s
 }
 
 const isSame = (one: Buffer, other: Uint8Array | null) => other !== null && one.equals(other)
-const toHex = (bytes: Uint8Array) => Buffer.from(bytes).toString('hex')
 
 /** The channels that have entries, by id; 0 for those that are about none. */
 export async function auditedChannels({ orm }: Pick<Database, 'orm'>): Promise<string[]> {
@@ -172,23 +176,52 @@ export async function auditedChannels({ orm }: Pick<Database, 'orm'>): Promise<s
 /** An entry as it is shown: with what the deleted message said, as long as that is kept. */
 export type AuditView = AuditRow & { content: string | null }
 
+/** Where an entry stands in the order of everything. */
+type AuditPlace = Pick<AuditRow, 'id' | 'channelId'>
+
 export type AuditLogService = ReturnType<typeof createAuditLogService>
+
+/**
+ * Leaves out that a report about somebody was resolved: they are not to know that there was one. Nor may the gap tell it:
+ * that is why nobody is shown the numbers of entries, and nobody can compute their hashes from what is shown.
+ */
+const isShownTo = (viewerId: string): SQL => or(ne(auditLog.action, 'REPORT_RESOLVED'), ne(auditLog.subjectId, viewerId))!
+
+/** An entry as this viewer may see it: that their message was reported is not said where it was deleted for that. */
+const asShownTo = (viewerId: string, entry: AuditView): AuditView =>
+  entry.reportId !== null && entry.subjectId === viewerId ? { ...entry, reportId: null, reason: null } : entry
 
 /** Reading the log. It is written by whoever does what it tells of: `writeAudit`. */
 export function createAuditLogService({ database }: Pick<Deps, 'database'>) {
   const { orm } = database
+
+  const before = ({ id, channelId }: AuditPlace): SQL =>
+    sql`(${auditLog.id}, ${auditLog.channelId}) < (${id}::bigint, ${channelId}::bigint)`
+
+  /** The same in one channel: by its number there, as that is what the channel's entries lie by. */
+  async function beforeInChannel(channelId: string, { id }: AuditPlace): Promise<SQL> {
+    const [entry] = await orm
+      .select({ number: auditLog.number })
+      .from(auditLog)
+      .where(and(eq(auditLog.id, id), eq(auditLog.channelId, channelId)))
+    if (entry === undefined) throw badInput('This is not a cursor of this list.', 'after')
+    return lt(auditLog.number, entry.number)
+  }
+
   return {
     /**
-     * What was done in a channel, or everywhere, the latest first: `first` entries after the one of `after`. Throws
-     * FORBIDDEN where the viewer does not keep order there.
+     * What was done in a channel, or everywhere, the latest first: `first` entries after the one of `after`. Whoever was
+     * reported is told nothing of that. Throws FORBIDDEN where the viewer does not keep order there, and BAD_USER_INPUT
+     * where a channel's log has no such entry.
      */
     async list(
       viewerId: string,
       channelId: string | null,
       first: number,
-      after: Pick<AuditRow, 'id' | 'channelId'> | null,
+      after: AuditPlace | null,
     ): Promise<AuditView[]> {
       await authoriseKeeper(orm, viewerId, channelId, 'readAuditLog')
+      const place = after === null ? undefined : channelId === null ? before(after) : await beforeInChannel(channelId, after)
       const rows = await orm
         .select({ entry: auditLog, content: auditContents.content })
         .from(auditLog)
@@ -196,18 +229,11 @@ export function createAuditLogService({ database }: Pick<Deps, 'database'>) {
           auditContents,
           and(eq(auditContents.channelId, auditLog.channelId), eq(auditContents.number, auditLog.number)),
         )
-        .where(
-          and(
-            channelId === null ? undefined : eq(auditLog.channelId, channelId),
-            after === null
-              ? undefined
-              : sql`(${auditLog.id}, ${auditLog.channelId}) < (${after.id}::bigint, ${after.channelId}::bigint)`,
-          ),
-        )
-        // Within a channel ids and numbers are in the same order.
+        .where(and(channelId === null ? undefined : eq(auditLog.channelId, channelId), isShownTo(viewerId), place))
+        // Within a channel ids and numbers are in the same order, and the key is by number.
         .orderBy(...(channelId === null ? [desc(auditLog.id), desc(auditLog.channelId)] : [desc(auditLog.number)]))
         .limit(first)
-      return rows.map(({ entry, content }) => ({ ...entry, content }))
+      return rows.map(({ entry, content }) => asShownTo(viewerId, { ...entry, content }))
     },
   }
 }

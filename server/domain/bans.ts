@@ -1,4 +1,4 @@
-import { and, desc, eq, gt, isNull, or, type SQL, sql } from 'drizzle-orm'
+import { and, desc, eq, gt, isNull, lt, or, type SQL, sql } from 'drizzle-orm'
 import type { Orm } from '../../drizzle/connection.ts'
 import { bans } from '../../drizzle/tables/index.ts'
 import { badInput, forbidden, notFound } from '../errors.ts'
@@ -109,6 +109,15 @@ export function createBansService(deps: Deps) {
         .where(and(eq(bans.channelId, channelId), isInForce(), isAfter(bans.bannedAt, bans.userId, after)))
         .orderBy(desc(bans.bannedAt), desc(bans.userId))
         .limit(first)
+    },
+
+    /** Takes away those that are over, so that nobody has to read past them. Returns how many there were. */
+    async sweep(): Promise<number> {
+      const gone = await orm
+        .delete(bans)
+        .where(lt(bans.until, sql`now()`))
+        .returning({ userId: bans.userId })
+      return gone.length
     },
   }
 }

@@ -1,4 +1,4 @@
-import { asc, eq } from 'drizzle-orm'
+import { and, asc, eq, gt } from 'drizzle-orm'
 import type { AnyPgColumn, AnyPgTable } from 'drizzle-orm/pg-core'
 import type { Database } from '../../drizzle/connection.ts'
 import {
@@ -23,10 +23,15 @@ type Runner = Pick<Database, 'run' | 'orm'>
 /** People whose names one statement asks for. */
 const namedAtOnce = 1_000
 
+/** Drafts, and what others did, that one statement reads: some megabytes at the most. */
+const draftsAtOnce = 20
+const activitiesAtOnce = 2_000
+
+const line = (value: unknown): string => `${JSON.stringify(value)}\n`
 const json = (path: string, value: unknown): ExportedText => ({ path, text: `${JSON.stringify(value, null, 2)}\n` })
 
 /**
- * All that is somebody's own but for their files: one text after the other, each as it is when its turn comes. Ids are
+ * What is somebody's own but for their files: one text after the other, each as it is when its turn comes. Ids are
  * those of the API. What others have said or set is not theirs, and is not in it; others appear by id and name.
  * Null where there is no such account.
  */
@@ -68,7 +73,7 @@ export async function* exportedTexts(database: Runner, userId: string): AsyncGen
       .filter(({ id }) => id !== wholeAccount(userId))
       .map(({ expiresAt, revokedAt, generation }) => ({ expiresAt, endedAt: revokedAt, renewals: generation })),
   )
-  yield json('drafts.json', (await mine(drafts)).map(({ channelId, content, savedAt }) => ({ channelId: channelGlobalId(channelId), content, savedAt })))
+  yield { path: 'drafts.jsonl', text: draftLines(orm, userId) }
   yield json('scheduled.json', (await mine(scheduledMessages)).map((row) => ({
     channelId: channelGlobalId(row.channelId),
     content: row.content,
@@ -90,17 +95,52 @@ export async function* exportedTexts(database: Runner, userId: string): AsyncGen
     reason: row.reason,
     status: row.status,
   })))
-  yield json('activity.json', (await mine(activities)).map((row) => ({
-    kind: row.kind,
-    at: row.at,
-    actorId: userGlobalId(row.actorId),
-    channelId: channelGlobalId(row.channelId),
-    messageId: row.messageId === '0' ? null : messageGlobalId(row.channelId, row.messageId),
-    emoji: row.emoji,
-  })))
+  yield { path: 'activity.jsonl', text: activityLines(orm, userId) }
   yield json('searches.json', (await mine(searchSamples)).map(({ day, term }) => ({ day, term })))
   yield { path: 'channels.jsonl', text: channelLines(database, userId) }
   yield* ownMessageFiles(database, userId)
+}
+
+/** Drafts, a few at a time: each may be as long as a message. */
+async function* draftLines(orm: Database['orm'], userId: string): AsyncGenerator<string> {
+  for (let after = '0'; ; ) {
+    const rows = await orm
+      .select()
+      .from(drafts)
+      .where(and(eq(drafts.userId, userId), gt(drafts.channelId, after)))
+      .orderBy(asc(drafts.channelId))
+      .limit(draftsAtOnce)
+    for (const { channelId, content, savedAt } of rows) yield line({ channelId: channelGlobalId(channelId), content, savedAt })
+    if (rows.length < draftsAtOnce) return
+    after = rows.at(-1)!.channelId
+  }
+}
+
+/**
+ * What others did that is about somebody, and have not taken back, the oldest first. Not what they reacted with: that is
+ * theirs. It may be millions: one row for each reaction of each person.
+ */
+async function* activityLines(orm: Database['orm'], userId: string): AsyncGenerator<string> {
+  for (let after = -1; ; ) {
+    const rows = await orm
+      .select()
+      .from(activities)
+      .where(and(eq(activities.userId, userId), gt(activities.id, after)))
+      .orderBy(asc(activities.id))
+      .limit(activitiesAtOnce)
+    for (const { kind, at, actorId, channelId, messageId, withdrawn } of rows) {
+      if (withdrawn) continue
+      yield line({
+        kind,
+        at,
+        actorId: userGlobalId(actorId),
+        channelId: channelGlobalId(channelId),
+        messageId: messageId === '0' ? null : messageGlobalId(channelId, messageId),
+      })
+    }
+    if (rows.length < activitiesAtOnce) return
+    after = rows.at(-1)!.id
+  }
 }
 
 /** People with their names beside their ids. */

@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { and, desc, eq } from 'drizzle-orm'
-import type { Database } from '../../drizzle/connection.ts'
+import type { Database, Transaction } from '../../drizzle/connection.ts'
 import { dataExports } from '../../drizzle/tables/index.ts'
 import { MaruError } from '../errors.ts'
 import type { SignedDownload } from '../files/files.ts'
+import { type NewJob, jobPolicies } from '../jobs/jobs.ts'
 import { storeTime } from '../lib/store-time.ts'
 import type { Deps } from './deps.ts'
 import { lockPerson } from './later.ts'
@@ -31,6 +32,23 @@ const lostAfter = '2 days'
 
 /** How long it is told of those that are over. */
 const rememberedFor = '60 days'
+
+/**
+ * How often an export is tried again that fails of itself, or dies with its worker: that is of its data, and would take
+ * other jobs along each time. Where the store or the storage is away it is tried for as long as the job's policy says.
+ */
+export const exportRetries = 4
+
+/**
+ * The jobs that remove what an attempt has put in its place, or is about to: a worker may write its file a moment after
+ * this, and die before it finds out that nobody wants it. When no attempt can be under way any more it is removed again.
+ */
+export function removalOf({ key, status }: Pick<DataExportRow, 'key' | 'status'>): NewJob[] {
+  if (key === null) return []
+  const removal: NewJob = { kind: 'files-remove', data: { keys: [key] } }
+  if (status !== 'RUNNING') return [removal]
+  return [removal, { ...removal, startAfter: new Date(Date.now() + 2_000 * jobPolicies['data-export'].expireIn) }]
+}
 
 /** Exports that one list holds; there are no more in the time that they are remembered. */
 const listed = 100
@@ -90,18 +108,31 @@ export function createDataExportsService({ database, snowflakes, jobs, files }: 
 
     /**
      * Begins an attempt, for the job; null where there is nothing to do. What another has left half done is not shown,
-     * and removed.
+     * and removed. `retries`: how often it was tried before; where that is as often as it is worth, and the last one has
+     * died without a word, there is nothing to do any more.
      */
-    begin: ({ userId, id }: Pick<DataExportRow, 'userId' | 'id'>): Promise<DataExportAttempt | null> =>
+    begin: ({ userId, id }: Pick<DataExportRow, 'userId' | 'id'>, retries = 0): Promise<DataExportAttempt | null> =>
       database.transaction(async (tx) => {
         const [row] = await tx.orm.select().from(dataExports).where(own({ userId, id })).for('update')
         if (row === undefined || (row.status !== 'PENDING' && row.status !== 'RUNNING')) return null
+        if (row.status === 'RUNNING' && retries >= exportRetries) {
+          await giveUp(tx, row)
+          return null
+        }
         // Nobody can guess it, so that no address but a signed one leads there.
         const key = `exports/${userId}/${id}/${randomBytes(18).toString('base64url')}`
         await tx.orm.update(dataExports).set({ status: 'RUNNING', key }).where(own(row))
-        if (row.key !== null) await jobs.add(tx, [{ kind: 'files-remove', data: { keys: [row.key] } }])
+        await jobs.add(tx, removalOf(row))
         return { userId, id, key }
       }),
+
+    /** The attempt came to nothing, and another will follow. What it may have put in its place goes then. */
+    async letGo(attempt: DataExportAttempt): Promise<void> {
+      await orm
+        .update(dataExports)
+        .set({ status: 'PENDING' })
+        .where(and(own(attempt), eq(dataExports.status, 'RUNNING'), eq(dataExports.key, attempt.key)))
+    },
 
     /** The file is in its place. False where another attempt has taken over, or the account is gone: then the file goes. */
     async finish(attempt: DataExportAttempt, byteSize: number): Promise<boolean> {
@@ -120,8 +151,7 @@ export function createDataExportsService({ database, snowflakes, jobs, files }: 
       await database.transaction(async (tx) => {
         const [row] = await tx.orm.select().from(dataExports).where(own({ userId, id })).for('update')
         if (row === undefined || (row.status !== 'PENDING' && row.status !== 'RUNNING')) return
-        await tx.orm.update(dataExports).set({ status: 'FAILED', key: null }).where(own(row))
-        if (row.key !== null) await jobs.add(tx, [{ kind: 'files-remove', data: { keys: [row.key] } }])
+        await giveUp(tx, row)
       })
     },
 
@@ -148,6 +178,11 @@ export function createDataExportsService({ database, snowflakes, jobs, files }: 
       )
       return found.length + forgotten.length
     },
+  }
+
+  async function giveUp(tx: Transaction, row: DataExportRow): Promise<void> {
+    await tx.orm.update(dataExports).set({ status: 'FAILED', key: null }).where(own(row))
+    await jobs.add(tx, removalOf(row))
   }
 
   /** A file's time is over. */

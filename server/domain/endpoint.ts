@@ -1,5 +1,6 @@
+import { LRUCache } from 'lru-cache'
 import { findPlace } from '../replicas/placement.ts'
-import type { ReplicaRegistry } from '../replicas/registry.ts'
+import { arrivalMs, type ReplicaRegistry } from '../replicas/registry.ts'
 
 export type EndpointService = ReturnType<typeof createEndpointService>
 
@@ -12,14 +13,33 @@ export type Endpoint = { url: string; expiresAt: Date }
  */
 const lifeMs = 30_000
 
+/** Viewers whose asking is remembered: of those who have asked in the last `arrivalMs`. */
+const maxAsking = 50_000
+
 /** Where the API is under an address of the deployment's. */
 const path = '/graphql'
 
 /**
  * Sends each client to the replica where it belongs. The devices of one user belong together, as what is told to one of
- * them is mostly told to all.
+ * them is mostly told to all. `socketsPerUser`: how many of one user a replica takes.
  */
-export function createEndpointService({ replicas, publicUrl }: { replicas: ReplicaRegistry; publicUrl(): string }) {
+export function createEndpointService({ replicas, publicUrl, socketsPerUser = Infinity }: {
+  replicas: ReplicaRegistry
+  publicUrl(): string
+  socketsPerUser?: number | undefined
+}) {
+  /** How often viewers were sent to a place since they were first, for as long as that counts there. */
+  const asking = new LRUCache<string, { count: number }>({ max: maxAsking, ttl: arrivalMs })
+
+  /** Expects a viewer at a place; no more often than it would take them, however often they ask. */
+  function expect(placeId: string, viewerId: string) {
+    const key = `${placeId} ${viewerId}`
+    const before = asking.get(key)
+    if (before === undefined) asking.set(key, { count: 1 })
+    else if (before.count++ >= socketsPerUser) return
+    replicas.sent(placeId)
+  }
+
   return {
     /**
      * Where the viewer should connect, or, where nobody is signed in, somebody at this address. It is advice: other
@@ -32,7 +52,7 @@ export function createEndpointService({ replicas, publicUrl }: { replicas: Repli
       const places = willing.map(({ id, url, load }) => ({ id, url, load, name: url ?? id }))
       const place = findPlace(places, viewerId ?? address)
       // Who is not signed in cannot keep a socket, so that there is nobody to expect.
-      if (place !== null && viewerId !== null) replicas.sent(place.id)
+      if (place !== null && viewerId !== null) expect(place.id, viewerId)
       return { url: socketUrl(place?.url ?? publicUrl()), expiresAt: new Date(Date.now() + lifeMs) }
     },
   }

@@ -40,7 +40,7 @@ beforeAll(async () => {
   const onError = (error: unknown) => {
     throw error
   }
-  await relayOutbox(database, { add: async () => {} }, { links: false, feedMembers: 10, onError })
+  await relayOutbox(database, { add: async () => {} }, { links: false, feedMembers: 10, writeFeeds() {}, onError })
   for (const channelId of channels) {
     if (!large.has(channelId)) await writeFeed(database, { channelId, writtenMembers: 10 })
   }

@@ -79,7 +79,7 @@ async function relay(feedMembers = 10) {
   const onError = (error: unknown) => {
     throw error
   }
-  await relayOutbox(database, { add: async () => {} }, { links: false, feedMembers, onError })
+  await relayOutbox(database, { add: async () => {} }, { links: false, feedMembers, writeFeeds() {}, onError })
 }
 
 async function write(on = database, writtenMembers = 10) {

@@ -14,7 +14,7 @@ import { whoBlocks } from './blocks.ts'
 import type { Deps } from './deps.ts'
 import { whoExists } from './users.ts'
 import { changeMembers } from './membership.ts'
-import { outranks } from './permissions.ts'
+import { may, outranks } from './permissions.ts'
 
 /** Somebody in a channel. */
 export type MemberKey = { channelId: string; userId: string }
@@ -50,7 +50,7 @@ export function createMembersService(deps: Deps) {
       .orderBy(sql`${members.role} = 'OWNER' desc, ${members.role} = 'ADMIN' desc`, asc(members.joinedChange))
       .limit(1)
     if (next === undefined || next.role === 'OWNER') return []
-    await channel.setRole(next.userId, 'OWNER')
+    const heir = await channel.setRole(next.userId, 'OWNER')
     await writeAudit(channel.tx, {
       channelId: channel.row.id,
       actorId: leaverId,
@@ -58,7 +58,16 @@ export function createMembersService(deps: Deps) {
       subjectId: next.userId,
       detail: { roleBefore: next.role, role: 'OWNER' },
     })
+    await letOwnerSpeak(channel, leaverId, heir)
     return [next.userId]
+  }
+
+  /** Whoever has become an owner may write: nobody stands above them who could end a silence of before. */
+  async function letOwnerSpeak(channel: LockedChannel, actorId: string, { userId, role, silencedUntil }: MemberRow) {
+    if (role !== 'OWNER' || silencedUntil === null) return
+    await channel.silence(userId, null)
+    const entry = { channelId: channel.row.id, actorId, subjectId: userId }
+    await writeAudit(channel.tx, { ...entry, action: 'SILENCE_ENDED' })
   }
 
   return {
@@ -70,7 +79,8 @@ export function createMembersService(deps: Deps) {
         if ((await findMember(channel.tx.orm, channelId, viewerId)) !== undefined) return []
         await checkNotBanned(channel.tx.orm, channelId, viewerId)
         await channel.append('MEMBER_JOINED', viewerId, '')
-        await channel.admit(viewerId, channel.row.memberCount === 0 ? 'OWNER' : 'MEMBER')
+        const member = await channel.admit(viewerId, channel.row.memberCount === 0 ? 'OWNER' : 'MEMBER')
+        await letOwnerSpeak(channel, viewerId, member)
         return [viewerId]
       })
     },
@@ -88,7 +98,10 @@ export function createMembersService(deps: Deps) {
       })
     },
 
-    /** Brings people in; who is in already stays as they are. FORBIDDEN where one of them has blocked the viewer, CONFLICT where one is banned. */
+    /**
+     * Brings people in; who is in already stays as they are. FORBIDDEN where one of them has blocked the viewer or is
+     * banned; those who may ban are told which of the two, as a CONFLICT.
+     */
     async add(viewerId: string, channelId: string, userIds: readonly string[]): Promise<void> {
       await accessChannel(orm, viewerId, channelId, 'addMember')
       const wanted = [...new Set(userIds)]
@@ -97,7 +110,7 @@ export function createMembersService(deps: Deps) {
       }
       if ((await whoExists(orm, wanted)).size !== wanted.length) throw notFound('user', 'userIds')
       await changeMembers(deps, channelId, async (channel) => {
-        await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'addMember')
+        const actor = await authoriseLocked(channel.tx.orm, channel.row, viewerId, 'addMember')
         const present = await channel.tx.orm
           .select({ userId: members.userId })
           .from(members)
@@ -106,9 +119,10 @@ export function createMembersService(deps: Deps) {
         const coming = wanted.filter((userId) => !there.has(userId))
         checkRoom(channel, coming.length)
         const unwilling = await whoBlocks(channel.tx.orm, coming, viewerId)
-        if (unwilling.size > 0) throw forbidden('You cannot add one of these people.')
         const banned = await findBanned(channel.tx.orm, channelId, coming)
-        if (banned.size > 0) throw conflict('One of these people is banned from this channel.', 'userIds')
+        const tellsOfBans = unwilling.size === 0 && may(actor, 'ban', channel.row.kind)
+        if (banned.size > 0 && tellsOfBans) throw conflict('One of these people is banned from this channel.', 'userIds')
+        if (unwilling.size + banned.size > 0) throw forbidden('You cannot add one of these people.')
         const changes: number[] = []
         for (const userId of coming) {
           await channel.append('MEMBER_JOINED', userId, '')
@@ -152,7 +166,7 @@ export function createMembersService(deps: Deps) {
             .limit(2)
           if (owners.length === 1) throw conflict('Make somebody else an owner first.', 'role')
         }
-        await channel.setRole(userId, role)
+        const changed = await channel.setRole(userId, role)
         await writeAudit(channel.tx, {
           channelId,
           actorId: viewerId,
@@ -160,6 +174,7 @@ export function createMembersService(deps: Deps) {
           subjectId: userId,
           detail: { roleBefore: other.role, role },
         })
+        await letOwnerSpeak(channel, viewerId, changed)
         return [userId]
       })
     },

@@ -23,7 +23,7 @@ import { syncLinks } from './link-previews.ts'
 import { createMessageFilter } from './moderation-filter.ts'
 import { checkReason } from './moderation.ts'
 import { createPostingRights } from './posting-rights.ts'
-import { createSlowModeTurns, type Turn } from './slow-mode-turns.ts'
+import { createSlowModeTurns, type Sent, type Turn } from './slow-mode-turns.ts'
 import { takeBackDeleted } from './pushes.ts'
 
 /** Messages as the first two parameters of a statement, which reads them `from` this. */
@@ -120,7 +120,7 @@ export function createMessagesService(deps: Deps) {
   }
 
   /** Sends a message, once its turn has come: `send`. */
-  async function sendInTurn(viewerId: string, input: SendInput, turn: Turn): Promise<MessageRow> {
+  async function sendInTurn(viewerId: string, input: SendInput, turn: Turn): Promise<Sent> {
     const { channelId } = input
     const kind = input.kind ?? 'USER'
     const key = input.idempotencyKey ?? randomUUID()
@@ -159,7 +159,7 @@ export function createMessagesService(deps: Deps) {
       }
       if (outcome.outcome === 'sent' || outcome.outcome === 'repeated') {
         if (claim !== null) await attached.confirm(outcome.message)
-        return outcome.message
+        return outcome
       }
       if (claim !== null) await attached.giveBack(viewerId, files, claim)
       if (outcome.outcome === 'expired') {

@@ -1,7 +1,7 @@
 import { and, eq } from 'drizzle-orm'
 import { sendKeys } from '../../drizzle/tables/index.ts'
 import type { Checked, ContentFilter } from '../content-filter/content-filter.ts'
-import { badInput } from '../errors.ts'
+import { badInput, notFound } from '../errors.ts'
 import { checkText, maxContentLength } from '../lib/text.ts'
 import type { MessageKey } from '../message-store/pages.ts'
 import { keyHash } from '../message-store/send.ts'
@@ -48,8 +48,14 @@ export function createMessageFilter({ database, store, filter }: Pick<Deps, 'dat
       }
     },
 
-    /** What is stored of an edit; what the message says already may stay. */
+    /**
+     * What is stored of an edit; what the message says already may stay. Nobody is asked about what will be refused
+     * where it is written, as what others have said or what is deleted.
+     */
     async edited(authorId: string, key: MessageKey, content: string): Promise<string> {
+      const message = await store.message(key)
+      if (message === null) throw notFound('message', 'input.messageId')
+      if (message.authorId !== authorId || message.deletedAt !== null) return content
       try {
         return await filtered(authorId, key.channelId, content)
       } catch (error) {

@@ -4,6 +4,7 @@ import { isOneOf } from '../lib/sql.ts'
 import { checkText } from '../lib/text.ts'
 import type { OpenPresenceRegistry } from '../presence/registry.ts'
 import type { Deps } from './deps.ts'
+import { filterContent } from './moderation-filter.ts'
 import { pairKey, visiblePairs } from './visibility.ts'
 
 export type PresenceStatus = 'ONLINE' | 'AWAY' | 'DO_NOT_DISTURB' | 'OFFLINE'
@@ -24,7 +25,7 @@ export const unseen: Presence = { status: 'OFFLINE', statusText: null, lastActiv
  * show is in the store.
  */
 export function createPresenceService(
-  { database, announce }: Deps,
+  { database, announce, filter }: Deps,
   openRegistry: OpenPresenceRegistry,
   options = { graceMs: presenceGraceMs },
 ) {
@@ -54,6 +55,13 @@ export function createPresenceService(
       return written
     })
     await nextNote
+  }
+
+  /** What is shown beside where somebody stands. Throws BAD_USER_INPUT, and UNAVAILABLE where the filter cannot tell. */
+  async function acceptText(authorId: string, given: string): Promise<string> {
+    const check = (text: string) => checkText(text, 'A status', 'statusText', maxStatusText)
+    const checked = { kind: 'STATUS_TEXT' as const, authorId, channelId: null, content: check(given) }
+    return check(await filterContent(filter, checked, 'statusText'))
   }
 
   /** Where these users stand, whoever asks; UNAVAILABLE where the store cannot be asked. */
@@ -105,7 +113,7 @@ export function createPresenceService(
 
     /** Sets what others see; ONLINE follows the connections again. OFFLINE hides. */
     async set(viewerId: string, status: PresenceStatus, statusText: string | null | undefined): Promise<Presence> {
-      const text = statusText ? checkText(statusText, 'A status', 'statusText', maxStatusText) : null
+      const text = statusText ? await acceptText(viewerId, statusText) : null
       await orm
         .update(users)
         .set({

@@ -57,10 +57,10 @@ export function createReportsService(deps: Deps, messages: MessagesService) {
      * changes nothing. Throws NOT_FOUND, FORBIDDEN, BAD_USER_INPUT, and CONFLICT where it has been deleted before.
      */
     async addMessage(viewerId: string, key: MessageKey, givenReason: string): Promise<void> {
-      const { channel } = await accessChannel(orm, viewerId, key.channelId, 'read', 'messageId')
+      await accessChannel(orm, viewerId, key.channelId, 'read', 'messageId')
       const reason = needReason(givenReason, 'reason')
       const message = await deps.store.message(key)
-      if (message === null || message.seq < channel.firstSeq) throw notFound('message', 'messageId')
+      if (message === null) throw notFound('message', 'messageId')
       const { authorId: subjectId, kind, content } = message
       if (subjectId === viewerId) throw badInput('Nobody can report what they have written themselves.', 'messageId')
       if (kind !== 'USER' && kind !== 'ACTION') throw badInput('Nobody has written this message.', 'messageId')

@@ -1,20 +1,21 @@
 import { randomUUID } from 'node:crypto'
-import { and, asc, count, eq, isNull } from 'drizzle-orm'
+import { and, asc, count, eq } from 'drizzle-orm'
 import type { Transaction } from '../../drizzle/connection.ts'
 import { scheduledMessages, sendKeys } from '../../drizzle/tables/index.ts'
 import { badInput, conflict, expectedFailure, notFound } from '../errors.ts'
-import type { JobData, NewJob } from '../jobs/jobs.ts'
+import type { JobData } from '../jobs/jobs.ts'
 import { storeTime } from '../lib/store-time.ts'
 import { checkText, maxContentLength } from '../lib/text.ts'
 import { createTurns } from '../lib/turns.ts'
 import { hashOf } from '../message-store/send.ts'
 import { accessChannel } from './access.ts'
 import type { Deps } from './deps.ts'
-import { checkAhead, isOverdue, lockPerson, overdueAtOnce } from './later.ts'
+import { checkAhead, lockPerson } from './later.ts'
 import { checkKey, type MessagesService } from './messages.ts'
 import { filterContent } from './moderation-filter.ts'
+import { dueOf, jobOf, maxTurnMs, type ScheduledMessageRow, slowAmong, sweepScheduled, turnOf } from './scheduled-messages-due.ts'
 
-export type ScheduledMessageRow = typeof scheduledMessages.$inferSelect
+export type { ScheduledMessageRow } from './scheduled-messages-due.ts'
 
 export type ScheduleInput = { channelId: string; content: string; sendAt: Date; idempotencyKey?: string | null }
 
@@ -37,12 +38,8 @@ const sendKeyOf = (id: string) => `scheduled:${id}`
 
 const sendKeyHash = ({ userId, id }: Pick<ScheduledMessageRow, 'userId' | 'id'>) => hashOf(`${userId} ${sendKeyOf(id)}`)
 
-/** The job that sends it, at the time that it is set to now. */
-const jobOf = ({ userId, id, sendAt }: ScheduledMessageRow): NewJob => ({
-  kind: 'scheduled-message',
-  data: { userId, id, sendAt: sendAt.toISOString() },
-  startAfter: sendAt,
-})
+/** Why a message was not sent: for good, with what its author is told of it, or as its turn comes in so many milliseconds. */
+type Refusal = { failure: string } | { retryAfterMs: number }
 
 /**
  * Messages that are sent later. A row stands for one that is not sent yet, and its lock decides between whoever moves or
@@ -58,10 +55,25 @@ export function createScheduledMessagesService({ database, snowflakes, jobs, fil
    * Why something may not be scheduled, as the deployment's filter has it; null where it may. What takes its place is
    * found as it is sent.
    */
-  async function refusalOf(authorId: string, channelId: string | null, content: string): Promise<unknown> {
+  async function refusalOf(authorId: string, channelId: string, content: string): Promise<unknown> {
     if (filter === null) return null
     const checked = { kind: 'MESSAGE' as const, authorId, channelId, content }
     return filterContent(filter, checked, 'input.content').then(() => null, (error: unknown) => error)
+  }
+
+  /** The same for another text of one that waits. Throws what its author is refused with whatever it says. */
+  async function refusalOfChange(authorId: string, id: string, content: string): Promise<unknown> {
+    if (filter === null) return null
+    // It stays in its channel, so that this may be read before it is locked.
+    const waiting = await find(authorId, id)
+    if (waiting === null) throw notFound('scheduled message', 'input.id')
+    await accessChannel(orm, authorId, waiting.channelId, 'post', 'input.id')
+    return refusalOf(authorId, waiting.channelId, content)
+  }
+
+  async function find(userId: string, id: string): Promise<ScheduledMessageRow | null> {
+    const [row] = await orm.select().from(scheduledMessages).where(own(userId, id))
+    return row ?? null
   }
 
   async function lock(tx: Transaction, userId: string, id: string): Promise<ScheduledMessageRow | undefined> {
@@ -69,8 +81,8 @@ export function createScheduledMessagesService({ database, snowflakes, jobs, fil
     return row
   }
 
-  /** Sends it; returns what its author is to know of why that cannot be, and null where it was sent, now or before. */
-  async function attempt({ id, userId, channelId, content }: ScheduledMessageRow): Promise<string | null> {
+  /** Sends it; returns why that cannot be, and null where it was sent, now or before. */
+  async function attempt({ id, userId, channelId, content }: ScheduledMessageRow): Promise<Refusal | null> {
     try {
       await messages.send(userId, { channelId, content, idempotencyKey: sendKeyOf(id) })
       return null
@@ -78,10 +90,23 @@ export function createScheduledMessagesService({ database, snowflakes, jobs, fil
       const failure = expectedFailure(error)
       // It was sent before, and has been edited here or removed there since.
       if (failure?.field === 'input.idempotencyKey') return null
-      if (failure !== null && ['FORBIDDEN', 'NOT_FOUND', 'BAD_USER_INPUT'].includes(failure.code)) return failure.message
+      if (failure !== null && ['FORBIDDEN', 'NOT_FOUND', 'BAD_USER_INPUT'].includes(failure.code)) {
+        return { failure: failure.message }
+      }
+      if (failure?.code === 'RATE_LIMITED') return { retryAfterMs: failure.retryAfterMs ?? maxTurnMs }
       // Nobody knows whether it was sent: the next attempt will.
       throw error
     }
+  }
+
+  /** Sends one that is locked and due, or says why not; one whose turn has not come waits for it. Returns whether it waits. */
+  async function sendLocked(tx: Transaction, row: ScheduledMessageRow): Promise<boolean> {
+    const refusal = await attempt(row)
+    const itself = own(row.userId, row.id)
+    if (refusal === null) await tx.orm.delete(scheduledMessages).where(itself)
+    else if ('failure' in refusal) await tx.orm.update(scheduledMessages).set(refusal).where(itself)
+    else await jobs.add(tx, [turnOf(row, new Date(+(await storeTime(tx)) + Math.min(refusal.retryAfterMs, maxTurnMs)))])
+    return refusal !== null && 'retryAfterMs' in refusal
   }
 
   return {
@@ -126,7 +151,7 @@ export function createScheduledMessagesService({ database, snowflakes, jobs, fil
      */
     async update(viewerId: string, { id, ...input }: UpdateScheduledInput): Promise<ScheduledMessageRow> {
       // Before the row is held, as it may take a while.
-      const refusal = input.content == null ? null : await refusalOf(viewerId, null, input.content)
+      const refusal = input.content == null ? null : await refusalOfChange(viewerId, id, input.content)
       return database.transaction(async (tx) => {
         const row = await lock(tx, viewerId, id)
         if (row === undefined || (await isSent(tx, row))) throw notFound('scheduled message', 'input.id')
@@ -182,14 +207,12 @@ export function createScheduledMessagesService({ database, snowflakes, jobs, fil
         .orderBy(asc(scheduledMessages.sendAt), asc(scheduledMessages.id)),
 
     /** One of the viewer's; null where there is none. */
-    async find(viewerId: string, id: string): Promise<ScheduledMessageRow | null> {
-      const [row] = await orm.select().from(scheduledMessages).where(own(viewerId, id))
-      return row ?? null
-    },
+    find,
 
     /**
      * Sends one that is due, for the job that says so, and once, however often it is called. One that was moved is left
-     * to the job of its new time; one that its author may not send any more stays, and says why.
+     * to the job of its new time; one that its author may not send any more stays, and says why. In slow mode each waits
+     * for those before it, and all for one job, `sendNext`.
      */
     sendDue: ({ userId, id, sendAt }: JobData['scheduled-message']): Promise<void> =>
       turns.take('send', () =>
@@ -198,23 +221,28 @@ export function createScheduledMessagesService({ database, snowflakes, jobs, fil
           if (row === undefined || row.failure !== null || row.sendAt.toISOString() !== sendAt) return
           // Put back by an operator, or by a clock that was set.
           if ((await storeTime(tx)) < row.sendAt) return jobs.add(tx, [jobOf(row)])
-          const failure = await attempt(row)
-          if (failure === null) await tx.orm.delete(scheduledMessages).where(own(userId, id))
-          else await tx.orm.update(scheduledMessages).set({ failure }).where(own(userId, id))
+          const [first = row] = await dueOf(tx, row).limit(1)
+          if (first.id !== id && (await slowAmong(tx, [row.channelId])).size > 0) return jobs.add(tx, [turnOf(row)])
+          await sendLocked(tx, row)
         }),
       ),
 
-    /** Gives what is overdue another job; one too many does no harm. Returns how many there were. */
-    sweep: (): Promise<number> =>
-      database.transaction(async (tx) => {
-        const overdue = await tx.orm
-          .select()
-          .from(scheduledMessages)
-          .where(and(isOverdue(scheduledMessages.sendAt), isNull(scheduledMessages.failure)))
-          .limit(overdueAtOnce)
-        await jobs.add(tx, overdue.map(jobOf))
-        return overdue.length
-      }),
+    /** Sends the first that is due of what somebody has scheduled in a channel, and lets the next one follow in its turn. */
+    sendNext: (of: JobData['scheduled-turn']): Promise<void> =>
+      turns.take('send', () =>
+        database.transaction(async (tx) => {
+          // None also where another worker, who was waited for, has sent the first.
+          const [row] = await dueOf(tx, of).limit(1).for('update')
+          if (row !== undefined && (await sendLocked(tx, row))) return
+          if ((await dueOf(tx, of).limit(1)).length > 0) await jobs.add(tx, [turnOf(of)])
+        }),
+      ),
+
+    /**
+     * Gives what is overdue another job; one too many does no harm. What may be waiting for its turn in slow mode shares
+     * the one that waits already. Returns how many there were, a page of each a transaction.
+     */
+    sweep: (): Promise<number> => sweepScheduled(database, jobs),
   }
 }
 

@@ -1,5 +1,6 @@
 import { badInput } from '../errors.ts'
 import type { ChannelRow, MemberRow } from '../message-store/rows.ts'
+import { longestPauseMs } from '../rate-limits/pauses.ts'
 import { accessChannel, authoriseLocked } from './access.ts'
 import { writeAudit } from './audit-log.ts'
 import type { Deps } from './deps.ts'
@@ -9,7 +10,7 @@ import { pauseName } from './slow-mode-turns.ts'
 export type SlowModeService = ReturnType<typeof createSlowModeService>
 
 /** A quarter of a day: who may write less often than that is read to, not spoken with. */
-const maxSeconds = 6 * 3_600
+const maxSeconds = longestPauseMs / 1_000
 
 /**
  * Slow mode: so many seconds between two messages of a member, so that a busy channel can be read. Owners and admins may

@@ -157,16 +157,16 @@ export function createUsersService({ database, snowflakes, files, jobs, filter }
     ): Promise<UserRow> {
       const { displayName, avatar } = input
       const name = displayName == null ? displayName : await checkedDisplayName(viewerId, displayName)
-      const user = await database.transaction(async (tx) => {
+      return database.transaction(async (tx) => {
         if (avatar !== undefined) await setAvatar(tx, jobs, viewerId, avatar)
         const self = and(eq(users.id, viewerId), isNull(users.deletedAt))
         if (name !== undefined) await tx.orm.update(users).set({ displayName: name ?? sql`${users.username}` }).where(self)
         const [user] = await tx.orm.select().from(users).where(self)
-        if (name !== undefined && user !== undefined) await changeNameKeys(tx, newPerson(user))
+        // Within the transaction, so that nothing is put onto an account that has been deleted meanwhile.
+        if (user === undefined) throw unauthenticated('This account is gone.')
+        if (name !== undefined) await changeNameKeys(tx, newPerson(user))
         return user
       })
-      if (user === undefined) throw unauthenticated('This account is gone.')
-      return user
     },
   }
 }

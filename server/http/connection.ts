@@ -11,7 +11,7 @@ import type { SocketOperation } from './socket-operation.ts'
 export const closings = {
   draining: [1012, 'Service restart'],
   overload: [1013, 'Try again later'],
-  tooManySockets: [1013, 'Too many sockets for one user'],
+  tooManySockets: [1013, 'Too many sockets for one user; try the public address'],
   tooOften: [1013, 'Connects too often'],
   stalled: [1013, 'Reads too slowly'],
   refused: [4403, 'Forbidden'],

@@ -18,7 +18,7 @@ import type { Origins } from './origins.ts'
 import { type RateLimiting, setHeaders } from './rate-limiting.ts'
 import type { Headers } from './rate-limit-headers.ts'
 import type { Recorder } from './recorder.ts'
-import { endedSessionCookie, readSessionCookie, sessionCookie } from './session-cookie.ts'
+import { endedSessionCookies, readSessionCookie, sessionCookies } from './session-cookie.ts'
 
 export type GraphQLOverHttpOptions = {
   operations: Operations
@@ -61,7 +61,7 @@ export function createGraphQLOverHttp(options: GraphQLOverHttpOptions): GraphQLO
     } catch (error) {
       if (!isRefusal(error)) throw error
       // Nobody typed the cookie in, so nobody could mend it: without it the page can sign in anew.
-      response.appendHeader('set-cookie', endedSessionCookie(secureCookies))
+      response.appendHeader('set-cookie', endedSessionCookies(secureCookies))
       return null
     }
   }
@@ -69,12 +69,12 @@ export function createGraphQLOverHttp(options: GraphQLOverHttpOptions): GraphQLO
   function cookiesFor({ request, response }: Exchange): Pick<ContextArgs, 'startCookieSession' | 'endCookieSession'> {
     // Only the GraphiQL page asks for a cookie. Another page of the same origin keeps its token itself.
     if (!request.headers['x-maru-graphiql'] || !origins.isOwnPage(request.headers)) return withoutCookies
-    const set = (cookie: string) => {
-      if (!response.headersSent) response.setHeader('set-cookie', cookie)
+    const set = (cookies: string[]) => {
+      if (!response.headersSent) response.setHeader('set-cookie', cookies)
     }
     return {
-      startCookieSession: (token, expiresAt) => set(sessionCookie(token, expiresAt, secureCookies)),
-      endCookieSession: () => set(endedSessionCookie(secureCookies)),
+      startCookieSession: (token, expiresAt) => set(sessionCookies(token, expiresAt, secureCookies)),
+      endCookieSession: () => set(endedSessionCookies(secureCookies)),
     }
   }
 
@@ -87,7 +87,10 @@ export function createGraphQLOverHttp(options: GraphQLOverHttpOptions): GraphQLO
     let operation: Operation | null = null
     let result: ExecutionResult
     try {
-      viewer = await identify(exchange)
+      viewer = await identify(exchange).catch(async (error: unknown) => {
+        if (isRefusal(error)) await countUnknown(exchange)
+        throw error
+      })
       const asking = { ip: exchange.caller.ip, viewer }
       const tell = (headers: Headers) => setHeaders(exchange.response, headers)
       try {
@@ -106,6 +109,10 @@ export function createGraphQLOverHttp(options: GraphQLOverHttpOptions): GraphQLO
     recorder.operation({ requestId, viewer, operation, transport: 'http', started, errors: result.errors })
     return result
   }
+
+  /** Counts what comes to nothing before it is known who asks. Throws RATE_LIMITED. */
+  const countUnknown = ({ caller, response }: Exchange) =>
+    limiting.countMalformed({ ip: caller.ip, viewer: null }, (headers) => setHeaders(response, headers))
 
   /** Throws the errors of an operation that cannot be had, or not in this way. */
   function prepare({ query, operationName, variables }: GraphQLParams, method: string | undefined): Operation {
@@ -133,8 +140,10 @@ export function createGraphQLOverHttp(options: GraphQLOverHttpOptions): GraphQLO
     onParams({ setParamsHandler }) {
       setParamsHandler(({ params, context }) => answer(params, context.exchange))
     },
-    onResultProcess({ result, setResult, serverContext: { exchange } }) {
+    async onResultProcess({ result, setResult, serverContext: { exchange } }) {
       if (exchange.wellFormed || !('errors' in result)) return
+      const refusal = await countUnknown(exchange).then(() => null, (error: unknown) => error)
+      if (refusal !== null) return setResult({ errors: [formatMalformed(refusal, exchange.caller)] })
       setResult({ errors: result.errors?.map((error) => formatMalformed(error, exchange.caller)) })
     },
   }

@@ -2,6 +2,7 @@ import { CloseCode, type Message, MessageType, parseMessage, type SubscribePaylo
 import type { ExecutionResult, GraphQLError } from 'graphql'
 import type { Logger } from 'pino'
 import { expectedFailure } from '../errors.ts'
+import type { Viewer } from '../viewer.ts'
 import type { Admission } from '../fanout/returning/admission.ts'
 import { isPushStream } from '../fanout/live/group.ts'
 import { PulledStream } from '../fanout/live/pulled-stream.ts'
@@ -158,7 +159,7 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Gr
     const { running, format } = attempt
     const { connection } = running
     const token = operationToken(payload.extensions)
-    const viewer = token === null ? connection.viewer : await authenticate(token)
+    const viewer = token === null ? connection.viewer : await identify(token, connection)
     if (viewer) connections.claimOperation(connection, running, viewer)
     const operation = operations.prepare(payload)
     const asking = { ip: connection.ip, viewer }
@@ -198,6 +199,14 @@ export function createGraphQLOverSockets(options: GraphQLOverSocketsOptions): Gr
     await say(connection, { type: MessageType.Next, id, payload: result as ExecutionResult<Record<string, unknown>> })
     finish(running)
     void say(connection, { type: MessageType.Complete, id })
+  }
+
+  /** Whose token came with an operation; one that is refused is counted, too. */
+  async function identify(token: string, { ip }: Connection): Promise<Viewer> {
+    return authenticate(token).catch(async (error: unknown) => {
+      if (isRefusal(error)) await limiting.countMalformed({ ip, viewer: null })
+      throw error
+    })
   }
 
   async function contextOf({ caller, running }: Attempt): Promise<object> {

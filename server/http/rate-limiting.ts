@@ -23,7 +23,7 @@ import type { Operation } from './operations.ts'
 import { type Headers, rateLimitHeaders } from './rate-limit-headers.ts'
 
 /** Who is charged. */
-type Asking = { ip: string; viewer: Viewer | null }
+export type Asking = { ip: string; viewer: Pick<Viewer, 'userId'> | null }
 
 /** Where headers go; sockets have none. */
 type Tell = (headers: Headers) => void
@@ -35,14 +35,14 @@ export type Settle = (result: ExecutionResult) => void
 export type RateLimiting = {
   /** Lets an operation in, or throws RATE_LIMITED; QUERY_TOO_COMPLEX where it asks for more at once than ever is allowed. */
   admit(operation: Operation, asking: Asking, tell?: Tell): Promise<Settle>
-  /** Counts a request that could not be understood: making nothing of it takes time, too. Throws RATE_LIMITED. */
+  /** Counts a request that comes to nothing: finding that out takes time, too. Throws RATE_LIMITED. */
   countMalformed(asking: Asking, tell?: Tell): Promise<void>
   /** Counts a new socket for its address; how long to wait, in milliseconds, where there are too many, or null. */
   connect(ip: string): Promise<number | null>
   /** The same for its user, once that is known. */
   connectUser(viewer: Viewer): Promise<number | null>
-  /** Counts a look at a page of a short link; where there were too many it answers 429 itself, and returns false. */
-  page(ip: string, response: ServerResponse): Promise<boolean>
+  /** Counts a look at a page of a short link; how long to wait, in milliseconds, where there were too many, or null. */
+  page(asking: Asking, response: ServerResponse): Promise<number | null>
 }
 
 /**
@@ -61,22 +61,38 @@ export function createRateLimiting(limits: RateLimits | undefined): RateLimiting
 
   /** Takes what is asked for, and tells how it stands. */
   async function take(charges: readonly Charge[], tell?: Tell): Promise<Outcome> {
-    for (const { kind, points } of charges) {
-      const rule = rules[kind]
-      if (rule === null || points <= rule.capacity) continue
-      throw new MaruError('QUERY_TOO_COMPLEX', `This asks for ${points} things at once, of which at most ${rule.capacity} are allowed.`)
-    }
     const outcome = await limits!.take(charges)
     if (outcome !== unlimited) tell?.(rateLimitHeaders(outcome.standings))
     return outcome
   }
 
   /** Throws RATE_LIMITED unless all of it could be taken. */
-  async function charge(charges: readonly Charge[], tell?: Tell): Promise<void> {
-    const wait = waitOf(await take(charges, tell))
-    if (wait === null) return
-    tell?.({ 'retry-after': String(Math.ceil(wait / 1_000)) })
+  async function charge(charges: readonly Charge[], tell?: Tell): Promise<Outcome> {
+    const outcome = await take(charges, tell)
+    const wait = waitOf(outcome)
+    if (wait === null) return outcome
+    tell?.(retryAfter(wait))
     throw new MaruError('RATE_LIMITED', `That was too much at once; try again in ${secondsOf(wait)}.`, { retryAfterMs: wait })
+  }
+
+  const countMalformed: RateLimiting['countMalformed'] = async ({ ip, viewer }, tell) => {
+    await charge([{ kind: 'OTHER', subject: subjectOf({ ip, viewer }), points: 1 }], tell)
+  }
+
+  /** What an operation costs. One that asks for more than there ever is, or whose directives fail, costs as malformed. */
+  async function costsOf(operation: Operation, asking: Asking, tell?: Tell): Promise<Costs> {
+    try {
+      const costs = chargesOf(operation, asking)
+      for (const { kind, points } of costs.charges) {
+        const rule = rules[kind]
+        if (rule === null || points <= rule.capacity) continue
+        throw new MaruError('QUERY_TOO_COMPLEX', `This asks for ${points} things at once, of which at most ${rule.capacity} are allowed.`)
+      }
+      return costs
+    } catch (error) {
+      await countMalformed(asking, tell)
+      throw error
+    }
   }
 
   const connectAs = async (kind: 'CONNECT' | 'CONNECT_USER', subject: string) =>
@@ -84,25 +100,23 @@ export function createRateLimiting(limits: RateLimits | undefined): RateLimiting
 
   return {
     async admit(operation, asking, tell) {
-      const { charges, failures } = chargesOf(operation, asking)
-      await charge(charges, tell)
+      const { charges, failures } = await costsOf(operation, asking, tell)
+      const { giveBack } = await charge(charges, tell)
       if (failures.size === 0) return nothingToSettle
       return ({ errors = [] }) => {
-        const failed = new Set(errors.filter(isWrongSecret).map(({ path }) => path?.[0]))
-        limits.giveBack([...failures].filter(([key]) => !failed.has(key)).map(([, one]) => one))
+        // What goes wrong below a field at the root does so after it let somebody in.
+        const failed = new Set(errors.filter(isWrongSecret).flatMap(({ path }) => (path?.length === 1 ? path : [])))
+        giveBack([...failures].filter(([key]) => !failed.has(key)).map(([, one]) => one))
       }
     },
-    countMalformed: ({ ip, viewer }, tell) =>
-      charge([{ kind: 'OTHER', subject: viewer === null ? addressSubject(ip) : userSubject(viewer.userId), points: 1 }], tell),
+    countMalformed,
     connect: (ip) => connectAs('CONNECT', addressSubject(ip)),
     connectUser: ({ userId }) => connectAs('CONNECT_USER', userSubject(userId)),
-    async page(ip, response) {
+    async page(asking, response) {
       const tell = (headers: Headers) => setHeaders(response, headers)
-      const wait = waitOf(await take([{ kind: 'LINK', subject: addressSubject(ip), points: 1 }], tell))
-      if (wait === null) return true
-      tell({ 'retry-after': String(Math.ceil(wait / 1_000)), 'cache-control': 'no-store' })
-      response.writeHead(429, { 'content-type': 'text/plain; charset=utf-8' }).end('Too many at once; try again later.\n')
-      return false
+      const wait = waitOf(await take([{ kind: 'LINK', subject: subjectOf(asking), points: 1 }], tell))
+      if (wait !== null) tell(retryAfter(wait))
+      return wait
     },
   }
 }
@@ -126,7 +140,7 @@ const unlimitedServer: RateLimiting = {
   async countMalformed() {},
   connect: async () => null,
   connectUser: async () => null,
-  page: async () => true,
+  page: async () => null,
 }
 
 /** How long to wait, a little longer than until it would be allowed; null where it was. */
@@ -135,15 +149,22 @@ function waitOf({ refused }: Outcome): number | null {
   return Math.ceil(refused.waitMs + Math.random() * Math.min(refused.waitMs * spread, maxSpreadMs))
 }
 
+const retryAfter = (waitMs: number): Headers => ({ 'retry-after': String(Math.ceil(waitMs / 1_000)) })
+
+/** Whose buckets count: a user's, and where nobody is signed in the address's. */
+const subjectOf = ({ ip, viewer }: Asking): string => (viewer === null ? addressSubject(ip) : userSubject(viewer.userId))
+
 function secondsOf(ms: number): string {
   const seconds = Math.ceil(ms / 1_000)
   return seconds === 1 ? 'a second' : `${seconds} seconds`
 }
 
+type Costs = { charges: Charge[]; failures: Map<string, Charge> }
+
 /** What an operation costs, one bucket after the other, and which of it only a failure does, by response key. */
-function chargesOf({ args }: Operation, { ip, viewer }: Asking): { charges: Charge[]; failures: Map<string, Charge> } {
-  const address = addressSubject(ip)
-  const user = viewer === null ? address : userSubject(viewer.userId)
+function chargesOf({ args }: Operation, asking: Asking): Costs {
+  const address = addressSubject(asking.ip)
+  const user = subjectOf(asking)
   const charges = new Map<string, Charge>()
   const failures = new Map<string, Charge>()
   const add = (charge: Charge) => {

@@ -94,8 +94,7 @@ export function createRoutes({ origins, graphql, ready, metrics, files, mail, li
     if (files !== undefined && isFilesPath(path)) return files(request, response)
     if (mail !== undefined && mailPurpose(path) !== null) return mail(request, response)
     if (shortLinks !== undefined && shortLinkKind(path) !== null) {
-      if (await limiting.page(caller.ip, response)) await shortLinks(request, response)
-      return
+      return shortLinks(request, response, (viewer) => limiting.page({ ip: caller.ip, viewer }, response))
     }
     if (request.method !== 'GET' && request.method !== 'HEAD') return sendError(response, 404, 'There is nothing here.')
     if (path === '/') return void response.writeHead(302, { location: '/graphql' }).end()

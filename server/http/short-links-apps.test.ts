@@ -12,7 +12,7 @@ let bob: Person
 let carol: Person
 beforeAll(async () => {
   app = await startTestApp()
-  opening = await app.addReplica({ APP_URL: 'myapp://open?from=link' })
+  opening = await app.addReplica({ APP_URL: 'https://app.example.org/open?from=link' })
   ;[alice, bob, carol] = await Promise.all([app.signUp('alice'), app.signUp('bob'), app.signUp('carol')])
 })
 afterAll(() => app.stop())
@@ -39,22 +39,36 @@ describe('where there is an app', () => {
     const [invite, message] = [await inviteCode(alice, channelId), await messageCode(alice, id)]
     for (const method of ['GET', 'HEAD']) {
       const joining = await at(`/i/${invite}`, signedIn(carol), method)
-      expect([joining.status, joining.headers.location]).toEqual([302, `myapp://open?from=link&invite=${invite}`])
+      expect([joining.status, joining.headers.location]).toEqual([302, `https://app.example.org/open?from=link&invite=${invite}`])
       expect(joining.headers).toMatchObject({ 'cache-control': 'private, no-store', 'referrer-policy': 'no-referrer' })
       const reading = await at(`/m/${message}`, signedIn(bob), method)
-      expect([reading.status, reading.headers.location]).toEqual([302, `myapp://open?from=link&channel=${channelId}&message=${id}`])
+      expect([reading.status, reading.headers.location]).toEqual([302, `https://app.example.org/open?from=link&channel=${channelId}&message=${id}`])
     }
-    expect((await at(`/i/${invite}`)).text).toContain(`<a class="button" href="myapp://open?from=link&amp;invite=${invite}">Open</a>`)
+    expect((await at(`/i/${invite}`)).text).toContain(`<a class="button" href="https://app.example.org/open?from=link&amp;invite=${invite}">Open</a>`)
     // Whether there is a message is for the app to find out, which knows who asks.
     for (const code of [message, newShortCode()]) {
       for (const headers of [{}, signedIn(carol), { ...signedIn(alice), 'sec-fetch-site': 'cross-site' }] as Record<string, string>[]) {
         const answer = await at(`/m/${code}`, headers)
         expect(answer.status).toBe(200)
-        expect(answer.text).toContain(`<a class="button" href="myapp://open?from=link&amp;link=${code}">Open</a>`)
+        expect(answer.text).toContain(`<a class="button" href="https://app.example.org/open?from=link&amp;link=${code}">Open</a>`)
       }
     }
     expect((await at(`/i/${newShortCode()}`, signedIn(carol))).status).toBe(404)
     expect((await at('/m/odd', signedIn(carol))).text).not.toContain('<a')
+  })
+
+  test('one with a scheme of its own is opened by whoever presses the button, as it may not be installed', async () => {
+    const on = await app.addReplica({ APP_URL: 'myapp://open' })
+    const channelId = await newChannel(alice, { name: 'tea' }, [bob])
+    const { id } = await say(alice, channelId, 'green')
+    const [invite, message] = [await inviteCode(alice, channelId), await messageCode(alice, id)]
+    const joining = await get(`/i/${invite}`, signedIn(carol), { on })
+    expect([joining.status, joining.headers.location]).toEqual([200, undefined])
+    expect(joining.text).toContain(`<a class="button" href="myapp://open?invite=${invite}">Open</a>`)
+    const reading = await get(`/m/${message}`, signedIn(bob), { on })
+    expect([reading.status, reading.headers.location]).toEqual([200, undefined])
+    expect(reading.text).toContain('green')
+    expect(reading.text).toContain(`<a class="button" href="myapp://open?channel=${channelId}&amp;message=${id}">Open</a>`)
   })
 })
 

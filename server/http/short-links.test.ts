@@ -1,8 +1,8 @@
 import { Parser } from 'htmlparser2'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { DeleteMessageDocument, LeaveChannelDocument, UpdateChannelDocument, UpdateProfileDocument } from '../../client-sdk/index.ts'
+import { DeleteMessageDocument, JoinChannelDocument, LeaveChannelDocument, UpdateChannelDocument, UpdateProfileDocument } from '../../client-sdk/index.ts'
 import { openDatabase } from '../../drizzle/connection.ts'
-import { newChannel, operation, say } from '../../schema/testing/operations.ts'
+import { history, newChannel, operation, say } from '../../schema/testing/operations.ts'
 import { createShortLinksService } from '../domain/short-links.ts'
 import { unavailable } from '../errors.ts'
 import { newShortCode } from '../lib/short-codes.ts'
@@ -173,6 +173,22 @@ describe('the page of a message', () => {
     expect(read(text).text.match(/가+…/)?.[0]).toHaveLength(401)
     await alice.client.request(DeleteMessageDocument, { messageId: id })
     expect(read((await get(`/m/${code}`, signedIn(bob))).text).text).toContain('This message has been deleted.')
+  })
+
+  test('says what has happened where nothing was written', async () => {
+    const channelId = await newChannel(alice, { kind: 'PUBLIC', topic: 'tea' }, [bob])
+    await carol.client.request(JoinChannelDocument, { channelId })
+    await alice.client.request(UpdateChannelDocument, { input: { channelId, topic: null } })
+    await carol.client.request(LeaveChannelDocument, { channelId })
+    const shown = new Map<string, string>()
+    for (const { id, kind } of await history(alice, channelId)) {
+      const { text } = await get(`/m/${await messageCode(alice, id)}`, { ...signedIn(alice), 'accept-language': 'ko' })
+      shown.set(kind, plain(read(text).text))
+    }
+    expect([...shown.keys()]).toEqual(['MEMBER_JOINED', 'CHANNEL_UPDATED', 'MEMBER_LEFT'])
+    expect(shown.get('MEMBER_JOINED')).toMatch(/^\s*carol[^]*대화에 들어왔습니다\./)
+    expect(shown.get('CHANNEL_UPDATED')).toMatch(/^\s*alice[^]*대화 이름이나 주제를 바꿨습니다\./)
+    expect(shown.get('MEMBER_LEFT')).toMatch(/^\s*carol[^]*대화에서 나갔습니다\./)
   })
 
   test('is one and the same to all others, whether there is a message or not', async () => {

@@ -3,10 +3,11 @@ import { expectedFailure } from '../errors.ts'
 import type { ShortLinksService, ShortLinkTarget } from '../domain/short-links.ts'
 import { channelGlobalId, messageGlobalId } from '../lib/global-id.ts'
 import { isShortCode } from '../lib/short-codes.ts'
+import type { MessageRow } from '../message-store/rows.ts'
 import { snowflakeTime } from '../message-store/snowflake.ts'
 import type { Authenticate } from './authentication.ts'
 import { contentSecurityPolicy, oneLine, type Page, renderPage, wrote } from './short-links-page.ts'
-import { type Language, languageOf, pageTexts } from './short-links-texts.ts'
+import { type Language, languageOf, pageTexts, type PageTexts } from './short-links-texts.ts'
 import { isFromElsewhere, isVisit, visitorOf } from './short-links-visitor.ts'
 
 export type ShortLinkPagesOptions = {
@@ -18,8 +19,13 @@ export type ShortLinkPagesOptions = {
   appUrl: string | null
 }
 
-/** Answers a request below `/i/` or `/m/`. Rejects with what is no failure to be expected. */
-export type ShortLinkPages = (request: IncomingMessage, response: ServerResponse) => Promise<void>
+/**
+ * Answers a request below `/i/` or `/m/`. Rejects with what is no failure to be expected. `wait` is asked once it is known
+ * who has come, and says how many milliseconds they have to wait as they have come too often, or null.
+ */
+export type ShortLinkPages = (request: IncomingMessage, response: ServerResponse, wait: Wait) => Promise<void>
+
+type Wait = (viewer: { userId: string } | null) => Promise<number | null>
 
 type Kind = ShortLinkTarget['kind']
 
@@ -36,6 +42,8 @@ export function shortLinkKind(path: string | undefined): Kind | null {
  */
 export function createShortLinkPages(options: ShortLinkPagesOptions): ShortLinkPages {
   const { links, users, settings, authenticate, appUrl } = options
+  /** A scheme of an app's own leads nowhere, without a word, where the app is not installed: that is for who presses it. */
+  const isWeb = appUrl !== null && /^https?:/i.test(appUrl)
   const nameOf = async (userId: string) => wrote((await users.findMany([userId]))[0]?.displayName ?? '')
 
   /** What the app is opened with. */
@@ -87,13 +95,12 @@ export function createShortLinkPages(options: ShortLinkPagesOptions): ShortLinkP
     const [author, { timeZone }] = await Promise.all([nameOf(message.authorId), settings.find(visitorId)])
     const at = snowflakeTime(message.id)
     const shown = new Intl.DateTimeFormat(language, { dateStyle: 'long', timeStyle: 'short', timeZone }).format(at)
-    const isEmpty = message.content === ''
     return {
       language,
       title: author,
       lines: channel.name === null ? [] : [wrote(channel.name)],
       time: { at, shown },
-      text: isEmpty ? (message.deletedAt === null ? texts.attachment : texts.deleted) : message.content,
+      text: textOf(message, texts),
       ...button(inAppAt({ message, channel, ...target }), language),
       card: closedPage(null, language, false).card,
     }
@@ -118,29 +125,30 @@ export function createShortLinkPages(options: ShortLinkPagesOptions): ShortLinkP
     return { language, title, lines: [body], card: { title, description: body, url: null } }
   }
 
-  async function answer(request: IncomingMessage, response: ServerResponse, language: Language): Promise<void> {
+  async function answer(request: IncomingMessage, response: ServerResponse, wait: Wait, language: Language): Promise<void> {
     const { method, headers } = request
+    const texts = pageTexts[language]
+    const visitorId = await visitorOf(headers, authenticate)
+    if ((await wait(visitorId === null ? null : { userId: visitorId })) !== null) {
+      return send(response, 429, plainPage(language, texts.oftenTitle, texts.oftenBody))
+    }
     const [, , code = ''] = request.url!.split('?')[0]!.split('/')
     const kind = shortLinkKind(request.url)!
     const known = isShortCode(code)
-    const [found, visitorId] = await Promise.all([
-      known ? links.find(code) : null,
-      visitorOf(headers, authenticate),
-    ])
+    const found = known ? await links.find(code) : null
     const link = found?.kind === kind ? found : null
     const target = link && (await links.follow(visitorId, link))
     // Of an invite that is no longer good, too: how often it is still tried is worth knowing.
     if (link !== null && isVisit(method, headers)) links.noteVisit(code)
     const address = target && visitorId !== null ? inAppAt(target) : null
-    if (address !== null) return void response.writeHead(302, { ...pageHeaders, location: address }).end()
-    const texts = pageTexts[language]
+    if (address !== null && isWeb) return void response.writeHead(302, { ...pageHeaders, location: address }).end()
     if (target?.kind === 'INVITE') return send(response, 200, await invitePage(target, language))
     if (target?.kind === 'MESSAGE') return send(response, 200, await messagePage(target, visitorId!, language))
     if (kind === 'INVITE') return send(response, 404, plainPage(language, texts.staleTitle, texts.staleBody))
     send(response, 200, closedPage(known ? code : null, language, isFromElsewhere(headers)))
   }
 
-  return async (request, response) => {
+  return async (request, response, wait) => {
     request.resume()
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       response.writeHead(405, { allow: 'GET, HEAD' }).end()
@@ -148,7 +156,7 @@ export function createShortLinkPages(options: ShortLinkPagesOptions): ShortLinkP
     }
     const language = languageOf(request.headers['accept-language'])
     try {
-      await answer(request, response, language)
+      await answer(request, response, wait, language)
     } catch (error) {
       if (expectedFailure(error) === null) throw error
       const { laterTitle, laterBody } = pageTexts[language]
@@ -156,6 +164,12 @@ export function createShortLinkPages(options: ShortLinkPagesOptions): ShortLinkP
       send(response, 503, plainPage(language, laterTitle, laterBody))
     }
   }
+}
+
+/** What a message says, or what it stands for where it says nothing: an attachment, or something that has happened. */
+function textOf({ kind, content, deletedAt }: MessageRow, texts: PageTexts): string {
+  if (deletedAt !== null) return texts.deleted
+  return content === '' ? texts.silent[kind] : content
 }
 
 /** What is on a page is for this visitor now, and the next may see something else. */

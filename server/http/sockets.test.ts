@@ -212,7 +212,7 @@ describe('limits', () => {
     await sockets[1].init({ token: 'alice' })
     await sockets[2].init({ token: 'bob' })
     sockets[3].say({ type: 'connection_init', payload: { token: 'alice' } })
-    expect(await sockets[3].closed).toEqual({ code: 1013, reason: 'Too many sockets for one user' })
+    expect(await sockets[3].closed).toEqual({ code: 1013, reason: 'Too many sockets for one user; try the public address' })
     sockets[0].socket.terminate()
     await sockets[0].closed
     const again = await rawSocket(server)

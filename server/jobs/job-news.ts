@@ -2,7 +2,7 @@ import type { EventBus } from '../event-bus/event-bus.ts'
 import { topics } from '../fanout/topics.ts'
 import type { JobKind } from './jobs.ts'
 
-/** What there is new to do: jobs of a kind, or what sends have left in the outbox. */
+/** What there is new to do: jobs of a kind, or what sends and reactions have left in an outbox. */
 export type News = JobKind | 'outbox'
 
 /** Many sends in one moment are one piece of news. Milliseconds. */

@@ -23,9 +23,9 @@ export type JobData = {
   'files-remove': { keys: string[] } | { userId: string; attachmentIds: string[] }
   'link-preview': { channelId: string; messageId: string }
   'scheduled-message': { userId: string; id: string; sendAt: string }
+  /** What somebody has scheduled in a channel waits for its turn in slow mode. */
+  'scheduled-turn': { userId: string; channelId: string }
   reminder: { userId: string; id: string; remindAt: string }
-  /** Something was said in a channel that feeds are written from. */
-  feed: { channelId: string }
   /** Somebody has named a mailbox, and is to say that it is theirs. */
   'email-verification': { userId: string }
   /** Somebody wants to have what is theirs. */
@@ -45,11 +45,11 @@ export type ActivityJob =
   /** Messages were sent together, of which some mention or answer somebody. */
   | { of: 'sent'; channelId: string; firstSeq: number; lastSeq: number }
   /** A message mentions these people now, or no more. */
-  | { of: 'edited'; channelId: string; messageId: string; userIds: string[] }
+  | { of: 'edited'; channelId: string; messageId: string; userIds: string[]; at: string }
   /** A message was emptied, which mentioned these people. */
   | { of: 'deleted'; channelId: string; messageId: string; userIds: string[] }
-  /** Somebody has reacted to a message, or taken that back. */
-  | { of: 'reaction'; channelId: string; messageId: string; actorId: string; at: string }
+  /** These people, in this order, have reacted to a message, or taken that back. */
+  | { of: 'reacted'; channelId: string; messageId: string; by: { userId: string; at: string }[] }
   /** Somebody has brought others in, each with this change of the channel. */
   | { of: 'added'; channelId: string; actorId: string; userIds: string[]; changes: number[]; at: string }
 
@@ -116,13 +116,14 @@ export const jobPolicies: { [Kind in JobKind]: JobPolicy } = {
   'files-remove': { ...patient, concurrency: 1 },
   'link-preview': { ...quick, concurrency: 8, retries: 3, expireIn: 60 },
   'scheduled-message': patient,
+  'scheduled-turn': { ...patient, isSingle: true },
   reminder: patient,
-  // Reads through channels, and writes a file that may be large: hours, at the worst. What dies twice dies of its data.
-  'data-export': { ...quick, concurrency: 1, retries: 4, expireIn: 6 * 3_600 },
+  // Reads through channels, and writes a file that may be large: hours, at the worst. It counts itself what dies of its
+  // data, and not of a store that is away.
+  'data-export': { ...patient, concurrency: 1, expireIn: 6 * 3_600 },
   'account-deletion': { ...patient, concurrency: 1, expireIn: 3_600 },
   'account-messages': { ...patient, concurrency: 1, expireIn: 3_600 },
   // What is not written yet is read from its channel; and what one writes covers all that waits.
-  feed: { ...quick, isSingle: true },
   'email-verification': quick,
   'email-digest': { ...quick, concurrency: 2, isSingle: true },
   activity: quick,

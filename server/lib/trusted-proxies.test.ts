@@ -32,6 +32,9 @@ test('ports, brackets and names that are no addresses are understood', () => {
   expect(clientAddress('10.0.0.1', '2001:db8::1', 1)).toBe('2001:db8::1')
   for (const odd of ['unknown', '_hidden', '', '1.2.3', '1.2.3.4.5', '<script>', '192.0.2.1; drop']) {
     expect(clientAddress('10.0.0.1', `6.6.6.6, ${odd}`, 1)).toBe('10.0.0.1')
+    // Nor is anything before it believed: nobody knows who wrote that.
+    expect(clientAddress('10.0.0.1', `6.6.6.6, ${odd}, 10.0.0.2`, 3)).toBe('10.0.0.2')
+    expect(clientAddress('10.0.0.1', `6.6.6.6, ${odd}, 10.0.0.2`, read('10.0.0.0/8'))).toBe('10.0.0.2')
   }
 })
 

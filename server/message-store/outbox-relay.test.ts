@@ -4,7 +4,7 @@ import { migrate } from '../../drizzle/migrate.ts'
 import { unavailable } from '../errors.ts'
 import { makeChannel } from '../testing/old-messages.ts'
 import { createTestDatabase } from '../testing/test-app.ts'
-import { type Sent, takeOutbox } from './outbox-relay.ts'
+import { type Reacted, type Sent, takeOutbox, takeReactions } from './outbox-relay.ts'
 import { ensureBuckets } from './partitions.ts'
 import { hashOf, sendBatch } from './send.ts'
 import { snowflakeAt } from './snowflake.ts'
@@ -97,4 +97,30 @@ test('several workers, while others send: nothing twice, nothing left out, nobod
   await emptyOutbox()
   expect(taken.toSorted()).toEqual(expected.toSorted())
   expect(await count()).toBe(0)
+})
+
+test('each reaction is handed over once, also one to a message whose others are being taken', async () => {
+  let change = 0
+  const react = (channelId: string, messageId: string) =>
+    database.run(
+      `insert into reaction_outbox (channel_id, message_id, change, user_id, at) values ($1, $2, $3, $4, now())`,
+      [channelId, messageId, ++change, author],
+    )
+  const taken: string[] = []
+  const keep = (some: readonly Reacted[]) => void taken.push(...some.map((each) => `${each.messageId} ${each.change}`))
+  await react('100', '7')
+  await react('101', '8')
+  await react('100', '7')
+  await takeReactions(database, 10, async (some) => {
+    keep(some)
+    await react('100', '7')
+  })
+  const failed = takeReactions(database, 10, async () => {
+    throw new Error('no')
+  })
+  await expect(failed).rejects.toThrow('no')
+  for (let last = 1; last > 0; ) last = await takeReactions(database, 10, async (some) => keep(some))
+  expect(taken.filter((each) => each.startsWith('7'))).toEqual(['7 1', '7 3', ...taken.filter((each) => /^7 [^13]/.test(each))])
+  expect(new Set(taken).size).toBe(taken.length)
+  expect(taken).toHaveLength(change)
 })

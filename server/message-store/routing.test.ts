@@ -29,6 +29,8 @@ let channel: string
 let others: string[]
 let viewer: string
 let message: string
+/** One that mentions nobody. */
+let tea: string
 beforeAll(async () => {
   app = await startTestApp()
   database = app.app.database
@@ -41,16 +43,26 @@ beforeAll(async () => {
   ;[channel, ...others] = ids.map(channelSnowflake) as [string, ...string[]]
   const [page] = await app.app.messages.pages([{ channelId: channel, span: { from: 1, to: 1 }, anchor: 'start', change: 0 }])
   message = page![0]!.id
+  tea = (parseGlobalId((await say(bob, ids[0]!, 'tea')).id) as { messageId: string }).messageId
+  await noteMentions([channel])
   ran = recordStatements(database)
 })
 afterAll(() => app.stop())
 
-/** The statements that `work` has run, but for what a process does for itself. */
-async function statementsOf(work: () => Promise<unknown>): Promise<Statement[]> {
+/** Makes activities of the mentions in these channels, as workers do. */
+async function noteMentions(channelIds: readonly string[]) {
+  for (const channelId of channelIds) {
+    await app.app.services.activities.make({ of: 'sent', channelId, firstSeq: 1, lastSeq: 1 })
+  }
+}
+
+/** The statements that `work` has run, but for what a process does for itself, and what lies elsewhere. */
+async function statementsOf(work: () => Promise<unknown>, elsewhere = /^$/): Promise<Statement[]> {
   const start = ran.length
   await work()
-  // The queue is on the coordinator, where a job is added in the transaction of what it is about.
-  const found = ran.slice(start).filter(({ text }) => !/\bworker_leases\b|clock_timestamp|ended sessions|_jobs\.queue/.test(text))
+  const found = ran
+    .slice(start)
+    .filter(({ text }) => !/\bworker_leases\b|clock_timestamp|ended sessions/.test(text) && !elsewhere.test(text))
   expect(found).not.toEqual([])
   return found
 }
@@ -116,7 +128,7 @@ async function countTasks(statement: Statement): Promise<number[]> {
 }
 
 /** What concerns one channel, or one account: each statement is one look at one machine. */
-const hot: [what: string, work: () => Promise<unknown>][] = [
+const hot: [what: string, work: () => Promise<unknown>, elsewhere?: RegExp][] = [
   ['a send', () => send('hello')],
   ['a send that answers', () => send('hello to you', message)],
   ['a send that is repeated', () => send('once more', null, 'key').then(() => send('once more', null, 'key'))],
@@ -129,9 +141,19 @@ const hot: [what: string, work: () => Promise<unknown>][] = [
   ['the head of an account', () => accountSource(database).heads([viewer])],
   ['what changed in an account', () => accountSource(database).since(viewer, { change: 0, seq: 0 }, 50, viewer, null!)],
   ['reading', () => app.app.services.readState.markRead(viewer, channel, 1).then(() => app.app.services.readState.markUnread(viewer, channel, 1))],
-  ['an edit', () => app.app.services.messages.edit(userOf(bob), { channelId: channel, messageId: message }, 'edited')],
+  ['an edit', () => app.app.services.messages.edit(userOf(bob), { channelId: channel, messageId: tea }, 'edited')],
+  [
+    'an edit that takes a mention back, but for the job of telling so',
+    () => app.app.services.messages.edit(userOf(bob), { channelId: channel, messageId: message }, 'edited'),
+    /_jobs\.queue/,
+  ],
   ['a reaction', () => app.app.services.reactions.add(viewer, { channelId: channel, messageId: message }, '👍')],
   ['a pin', () => app.app.services.pins.pin(viewer, { channelId: channel, messageId: message })],
+  [
+    'what is about somebody in one channel, but for who blocks whom',
+    () => app.app.services.activities.page(viewer, 50, null),
+    /who blocked whom/,
+  ],
   ['a draft', () => app.app.services.drafts.save(viewer, channel, 'dear')],
   ['whom messages of a channel are about', () => findTelling(database, { channelId: channel, firstSeq: 1, lastSeq: 9 })],
 ]
@@ -163,8 +185,8 @@ const everywhere = () => [channel, ...others]
 const keys = () => everywhere().map((channelId) => ({ channelId, messageId: message }))
 
 describe('is asked of one machine:', () => {
-  test.each(hot)('%s', async (_, work) => {
-    for (const statement of await statementsOf(work)) {
+  test.each(hot)('%s', async (_, work, elsewhere) => {
+    for (const statement of await statementsOf(work, elsewhere)) {
       if (isSpread) expect(await countTasks(statement), statement.text).toEqual([1])
       else {
         const strays = await Promise.all([[channel], [viewer], [userOf(bob)]].map((ids) => findStrays(statement, ids)))
@@ -192,6 +214,15 @@ describe('is asked of all machines at once:', () => {
       const left = strays.map((those) => those.filter((stray) => !joined.some((table) => stray.includes(` on ${table}`))))
       expect(left, statement.text).toContainEqual([])
     }
+  })
+
+  test('what is about somebody', async () => {
+    await noteMentions(others)
+    const all = await statementsOf(() => app.app.services.activities.page(viewer, 50, null), /^\/\* (?!visible activities)/)
+    expect(all).toHaveLength(1)
+    // A list of channels would be sorted anew for each of the rows, each of which is looked up by itself.
+    expect(all[0]!.text).not.toMatch(/(?:channel_|\.)id = any/)
+    if (isSpread) expect(await countTasks(all[0]!)).toHaveLength(1)
   })
 
   /** Tables that a list of channels is joined to: where that is said twice, the planner may take the worse index. */

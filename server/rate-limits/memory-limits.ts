@@ -24,7 +24,7 @@ export function createBuckets(rules: Rules) {
   }
 
   return {
-    /** Takes the points of one charge, if there are enough. */
+    /** Takes the points of one charge, if there are enough; more than there ever is are not worth waiting for. */
     take(charge: Charge): Share {
       const rule = rules[charge.kind]!
       const bucket = bucketOf(charge, rule)
@@ -34,8 +34,9 @@ export function createBuckets(rules: Rules) {
         buckets.set(nameOf(charge), bucket)
       }
       const remaining = Math.floor(bucket.points + epsilon)
-      const target = taken ? Math.min(rule.capacity, remaining + 1) : charge.points
-      return { taken, remaining, nextMs: Math.max(0, Math.ceil(((target - bucket.points) * rule.fillMs) / rule.capacity)) }
+      const until = (points: number) => Math.max(0, Math.ceil(((points - bucket.points) * rule.fillMs) / rule.capacity))
+      const waitMs = taken ? 0 : until(Math.min(charge.points, rule.capacity))
+      return { taken, remaining, nextMs: until(Math.min(rule.capacity, remaining + 1)), waitMs }
     },
     giveBack(charge: Charge): void {
       const rule = rules[charge.kind]!
@@ -58,7 +59,7 @@ export function createMemoryPauses(): Pauses & {
     async begin(name, holder, ms) {
       const pause = pauses.get(name)
       const left = pause === undefined ? 0 : leftOf(pause.at, ms)
-      if (left > 0) return pause!.holder === holder ? 'own' : left
+      if (left > 0) return pause!.holder === holder ? 'own' : { holder: pause!.holder, leftMs: left }
       note(name, holder)
       return 'begun'
     },
@@ -86,9 +87,8 @@ export function createMemoryLimits(rules: Rules, { onTake }: Watcher = {}): Rate
         if (!isTaken && shares[nth]!.taken) buckets.giveBack(charge)
         if (isTaken || !shares[nth]!.taken) onTake?.(charge.kind, isTaken ? 'taken' : 'refused', charge.points)
       })
-      return outcomeOf(rules, charges, shares)
+      return outcomeOf(rules, charges, shares, (some) => chargesOf(rules, some).forEach(buckets.giveBack))
     },
-    giveBack: (charges) => chargesOf(rules, charges).forEach(buckets.giveBack),
     pauses: createMemoryPauses(),
     away: () => 0,
     close() {},

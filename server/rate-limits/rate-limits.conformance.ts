@@ -57,6 +57,16 @@ export function describeRateLimits(name: string, start: () => Promise<LimitsUnde
       expect(standings).toMatchObject([{ remaining: 0 }])
     })
 
+    test('a refusal says what is left, of what was taken beside it as well', async () => {
+      const subject = newSubject()
+      expect(await isTaken(of(subject, 'SEND', 6))).toBe(true)
+      const { refused, standings } = await limits.take([of(subject, 'SEND', 7), of(subject, 'SEARCH', 2)])
+      expect(standings).toMatchObject([{ kind: 'SEND', remaining: 4 }, { kind: 'SEARCH', remaining: 3, nextMs: 0 }])
+      expect(refused!.waitMs).toBeGreaterThan(180_000 - slack)
+      expect(standings[0]!.nextMs).toBeGreaterThan(60_000 - slack)
+      expect(standings[0]!.nextMs).toBeLessThanOrEqual(60_000)
+    })
+
     test('each subject and each kind has a bucket of its own', async () => {
       const [one, other] = [newSubject(), newSubject()]
       expect(await isTaken(of(one, 'SEND', 10))).toBe(true)
@@ -88,11 +98,12 @@ export function describeRateLimits(name: string, start: () => Promise<LimitsUnde
 
     test('what is given back can be taken again, and makes no bucket larger', async () => {
       const subject = newSubject()
-      expect(await isTaken(of(subject, 'SEND', 10))).toBe(true)
-      limits.giveBack([of(subject, 'SEND', 4)])
+      const { refused, giveBack } = await limits.take([of(subject, 'SEND', 10)])
+      expect(refused).toBeNull()
+      giveBack([of(subject, 'SEND', 4)])
       await expect.poll(() => isTaken(of(subject, 'SEND', 4))).toBe(true)
       expect(await isTaken(of(subject))).toBe(false)
-      limits.giveBack([of(subject, 'SEND', 10), of(subject, 'SEND', 10)])
+      giveBack([of(subject, 'SEND', 10), of(subject, 'SEND', 10)])
       await expect.poll(() => isTaken(of(subject, 'SEND', 10))).toBe(true)
       expect(await isTaken(of(subject))).toBe(false)
     })
@@ -130,7 +141,7 @@ export function describeRateLimits(name: string, start: () => Promise<LimitsUnde
 
     test('what has no rule costs nothing, and what can never be is an error', async () => {
       const subject = newSubject()
-      for (let nth = 0; nth < 50; nth++) expect(await limits.take([of(subject, 'LINK', 1_000)])).toEqual({ refused: null, standings: [] })
+      for (let nth = 0; nth < 50; nth++) expect(await limits.take([of(subject, 'LINK', 1_000)])).toMatchObject({ refused: null, standings: [] })
       await expect(limits.take([of(subject, 'SEND', 11)])).rejects.toThrow(RangeError)
     })
 
@@ -141,9 +152,10 @@ export function describeRateLimits(name: string, start: () => Promise<LimitsUnde
       expect(answers.filter((answer) => answer === 'begun')).toHaveLength(1)
       const first = holders[answers.indexOf('begun')]!
       for (const answer of answers) {
-        if (answer === 'begun') continue
-        expect(answer).toBeGreaterThan(60_000 - slack)
-        expect(answer).toBeLessThanOrEqual(60_000)
+        if (typeof answer === 'string') continue
+        expect(answer.holder).toBe(first)
+        expect(answer.leftMs).toBeGreaterThan(60_000 - slack)
+        expect(answer.leftMs).toBeLessThanOrEqual(60_000)
       }
       expect(await limits.pauses.begin(name, first, 60_000)).toBe('own')
       expect(await limits.pauses.begin(newSubject(), 'somebody else', 60_000)).toBe('begun')
@@ -159,12 +171,23 @@ export function describeRateLimits(name: string, start: () => Promise<LimitsUnde
       expect(await pauses.left(name, 200)).toBe(0)
       expect(await pauses.begin(name, 'two', 200)).toBe('begun')
       pauses.end(name, 'one')
-      expect(await pauses.begin(name, 'three', 60_000)).toBeGreaterThan(0)
+      expect(await pauses.begin(name, 'three', 60_000)).toMatchObject({ holder: 'two' })
       pauses.end(name, 'two')
       await expect.poll(() => pauses.left(name, 60_000)).toBe(0)
       expect(await pauses.begin(name, 'three', 100)).toBe('begun')
       await sleep(150)
       expect(await pauses.begin(name, 'four', 100)).toBe('begun')
+    })
+
+    test('a pause that is made longer lasts on, also where it was over', async () => {
+      const { pauses } = limits
+      const name = newSubject()
+      expect(await pauses.begin(name, 'one', 200)).toBe('begun')
+      await sleep(400)
+      expect(await pauses.left(name, 200)).toBe(0)
+      expect(await pauses.left(name, 60_000)).toBeGreaterThan(0)
+      expect(await pauses.begin(name, 'one', 60_000)).toBe('own')
+      expect(await pauses.begin(name, 'two', 60_000)).toMatchObject({ holder: 'one' })
     })
   })
 }

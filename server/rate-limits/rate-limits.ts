@@ -9,7 +9,7 @@ import type { Kind, Rule, Rules } from './kinds.ts'
  * - From one subject's bucket never more is taken within any span of time than its capacity and what came in meanwhile:
  *   `capacity + span * capacity / fillMs`, whatever comes at the same time.
  * - `take` takes all that is asked for or, as far as it can, nothing: where one bucket has too little, what was taken from
- *   others with it is given back. Whoever is refused has not used anything up.
+ *   others with it is given back, and its standings say so. Whoever is refused has not used anything up.
  * - `take` does not reject, and answers within `answerMs` and a little, whatever became of what it has to ask.
  * - `waitMs` of a refusal is when there will be enough, if nobody else takes of it.
  * - What has not been used for long is forgotten; a bucket that nobody knows is full.
@@ -17,15 +17,14 @@ import type { Kind, Rule, Rules } from './kinds.ts'
  * What none guarantees:
  * - That a bucket outlives the engine: after a restart, or where Redis has lost its memory, all buckets are full.
  * - That processes know of each other while the engine on Redis is away: each then has buckets of its own, by
- *   `rulesWhileAway`. Sending and the like may get through twice as much in each process, signing in and up a quarter.
+ *   `rulesWhileAway`. Sending and the like may get through twice as much in each process, signing in and up a quarter; what
+ *   asks for more than that at once is refused meanwhile.
  * - That what `giveBack` is given arrives.
  */
 export type RateLimits = {
   rules: Rules
   /** Takes points. Charges whose kind has no rule cost nothing; one of more points than a bucket holds is a RangeError. */
   take(charges: readonly Charge[]): Promise<Outcome>
-  /** Gives back what was taken and not used. Neither waits nor fails. */
-  giveBack(charges: readonly Charge[]): void
   /** Waits between one thing and the next, for slow mode. They hold whether there are rules or not. */
   pauses: Pauses
   /** The share of the engine, 0 to 1, that is away, so that this process goes by its own buckets. */
@@ -56,6 +55,8 @@ export type Outcome = {
   refused: { kind: Kind; waitMs: number } | null
   /** Of each bucket that was asked, in their order. */
   standings: readonly Standing[]
+  /** Gives back some of what was taken and not used, where it was taken. Neither waits nor fails. */
+  giveBack(charges: readonly Charge[]): void
 }
 
 /** The longest that anybody waits to be told whether they may. Milliseconds. */
@@ -66,15 +67,15 @@ export type Watcher = {
   onTake?: (kind: Kind, outcome: 'taken' | 'refused', points: number) => void
   /** A command that failed or did not answer in time. */
   onError?: (error: unknown) => void
-  /** The engine is away (for the first of its parts), or back (all of it). */
-  onAway?: (isAway: boolean) => void
+  /** The engine is away (for the first of its parts), and why; or back (all of it). */
+  onAway?: (isAway: boolean, reason?: unknown) => void
 }
 
-/** What became of one charge. */
-export type Share = { taken: boolean; remaining: number; nextMs: number }
+/** What became of one charge: how its bucket stands now, and if it had too little, in how many milliseconds it has enough. */
+export type Share = { taken: boolean; remaining: number; nextMs: number; waitMs: number }
 
 /** The answer where nothing is limited. */
-export const unlimited: Outcome = { refused: null, standings: [] }
+export const unlimited: Outcome = { refused: null, standings: [], giveBack() {} }
 
 /** Charges that cost something; throws a RangeError where one asks for more than there can ever be. */
 export function chargesOf(rules: Rules, charges: readonly Charge[]): Charge[] {
@@ -85,13 +86,23 @@ export function chargesOf(rules: Rules, charges: readonly Charge[]): Charge[] {
   return costing
 }
 
-/** Puts together what became of each charge. */
-export function outcomeOf(rules: Rules, charges: readonly Charge[], shares: readonly Share[]): Outcome {
+/** Puts together what became of each charge. What was taken beside one that was refused is shown as it is given back. */
+export function outcomeOf(
+  rules: Rules,
+  charges: readonly Charge[],
+  shares: readonly Share[],
+  giveBack: Outcome['giveBack'],
+): Outcome {
   let refused: Outcome['refused'] = null
-  const standings = charges.map(({ kind }, nth): Standing => {
+  for (const [nth, { taken, waitMs }] of shares.entries()) {
+    if (!taken && (refused === null || waitMs > refused.waitMs)) refused = { kind: charges[nth]!.kind, waitMs }
+  }
+  const standings = charges.map(({ kind, points }, nth): Standing => {
     const { taken, remaining, nextMs } = shares[nth]!
-    if (!taken && (refused === null || nextMs > refused.waitMs)) refused = { kind, waitMs: nextMs }
-    return { kind, rule: rules[kind]!, remaining, nextMs }
+    const rule = rules[kind]!
+    if (refused === null || !taken) return { kind, rule, remaining, nextMs }
+    const whole = Math.min(rule.capacity, remaining + points)
+    return { kind, rule, remaining: whole, nextMs: whole === rule.capacity ? 0 : nextMs }
   })
-  return { refused, standings }
+  return { refused, standings, giveBack: refused === null ? giveBack : unlimited.giveBack }
 }

@@ -1,9 +1,8 @@
-import { createHash } from 'node:crypto'
 import { RateLimiterRedis, RateLimiterRes } from 'rate-limiter-flexible'
 import type { RedisClient, RedisConnection } from '../lib/redis.ts'
-import { type Kind, rulesWhileAway, type Rules } from './kinds.ts'
+import { type Kind, noRules, type Rule, rulesWhileAway, type Rules } from './kinds.ts'
 import { createBuckets, createMemoryPauses } from './memory-limits.ts'
-import type { Pauses } from './pauses.ts'
+import { longestPauseMs, type Pauses } from './pauses.ts'
 import { type Charge, chargesOf, outcomeOf, type RateLimits, type Share, unlimited, type Watcher } from './rate-limits.ts'
 import { createParts, type Parts } from './redis-parts.ts'
 import { beginPauseScript, bucketScript, endPauseScript, leftOfPauseScript } from './redis-scripts.ts'
@@ -25,9 +24,9 @@ type Taken = Share & { isHere: boolean }
 export function createRedisLimits({ redis, deployment, rules, onTake, onError, onAway }: RedisLimitsOptions): RateLimits {
   // Braces would say which part of the name decides on the slot.
   const prefix = `maru:${deployment.replaceAll(/[{}]/g, '_')}:limits`
-  const parts = createParts({ redis, prefix, onError: onError ?? ignore, onAway: onAway ?? ignore })
-  const rulesHere = rulesWhileAway(rules)
-  const here = createBuckets(rulesHere)
+  const look = lookWith(createLimiters(lookRules))
+  const parts = createParts({ redis, prefix, look, onError: onError ?? ignore, onAway: onAway ?? ignore })
+  const here = createBuckets(rulesWhileAway(rules))
   const limiterOf = createLimiters(rules)
   const keyOf = ({ kind, subject }: Charge) => `${parts.prefixOf(subject)}:${kind}:${subject}`
 
@@ -36,19 +35,17 @@ export function createRedisLimits({ redis, deployment, rules, onTake, onError, o
       limiterOf(client, charge.kind)
         .consume(keyOf(charge), charge.points)
         .then(
-          ({ remainingPoints, msBeforeNext }): Share => ({ taken: true, remaining: remainingPoints, nextMs: msBeforeNext }),
+          ({ remainingPoints, msBeforeNext }): Share => {
+            return { taken: true, remaining: remainingPoints, nextMs: msBeforeNext, waitMs: 0 }
+          },
           (refusal: unknown): Share => {
             if (!(refusal instanceof RateLimiterRes)) throw refusal
-            return { taken: false, remaining: 0, nextMs: refusal.msBeforeNext }
+            return refusedShare(rules[charge.kind]!, charge.points, refusal)
           },
         ),
     )
-    return share === null ? { ...takeHere(charge), isHere: true } : { ...share, isHere: false }
+    return share === null ? { ...here.take(charge), isHere: true } : { ...share, isHere: false }
   }
-
-  /** Where rules are stricter here, more may be asked for than there is room for: then it takes all there is. */
-  const takeHere = (charge: Charge): Share =>
-    here.take({ ...charge, points: Math.min(charge.points, rulesHere[charge.kind]!.capacity) })
 
   function giveBack(charge: Charge, isHere: boolean): void {
     if (isHere) return here.giveBack(charge)
@@ -67,11 +64,11 @@ export function createRedisLimits({ redis, deployment, rules, onTake, onError, o
         if (!isTaken && share.taken) giveBack(charge, share.isHere)
         if (isTaken || !share.taken) onTake?.(charge.kind, isTaken ? 'taken' : 'refused', charge.points)
       })
-      return outcomeOf(rules, charges, shares)
-    },
-    giveBack(charges) {
-      // Where it was taken is not known any more: where takes go now is the best guess.
-      for (const charge of chargesOf(rules, charges)) giveBack(charge, parts.away() > 0)
+      // A key of one kind and subject is one bucket, wherever that is.
+      const isHere = new Map(charges.map((charge, nth) => [keyOf(charge), shares[nth]!.isHere]))
+      return outcomeOf(rules, charges, shares, (some) => {
+        for (const charge of chargesOf(rules, some)) giveBack(charge, isHere.get(keyOf(charge)) ?? false)
+      })
     },
     pauses: createPauses(parts),
     away: parts.away,
@@ -80,6 +77,30 @@ export function createRedisLimits({ redis, deployment, rules, onTake, onError, o
 }
 
 const ignore = () => {}
+
+/** What a refusal of the script says: the library knows nothing of what is left. */
+function refusedShare({ capacity, fillMs }: Rule, points: number, { consumedPoints, msBeforeNext }: RateLimiterRes): Share {
+  const remaining = consumedPoints - capacity - 1
+  const untilOneMore = msBeforeNext - ((points - remaining - 1) * fillMs) / capacity
+  return { taken: false, remaining, nextMs: Math.max(0, Math.ceil(untilOneMore)), waitMs: msBeforeNext }
+}
+
+/** A bucket that looks take from, and never empty. */
+const lookRules: Rules = { ...noRules, OTHER: { capacity: 1_000_000, fillMs: 1_000_000 } }
+
+/**
+ * Looks for a part that is away by what is asked of it otherwise: a Redis that answers, and lets no script be run, or
+ * nothing be written, is of no use here.
+ */
+const lookWith = (limiterOf: ReturnType<typeof createLimiters>) => async (client: RedisClient, prefix: string) => {
+  await Promise.all([
+    limiterOf(client, 'OTHER').consume(`${prefix}:look`),
+    client.eval(beginPauseScript, 1, `${prefix}:look:pause`, 'look', 1, lookKeptMs),
+  ])
+}
+
+/** What a look leaves behind lasts so long. Milliseconds. */
+const lookKeptMs = 1_000
 
 /** The limiters of each kind, made anew for a client that has taken the place of another. */
 function createLimiters(rules: Rules) {
@@ -111,18 +132,19 @@ function createPauses(parts: Parts): Pauses {
   const keyOf = (name: string) => `${parts.prefixOf(name)}:pause:${name}`
   return {
     async begin(name, holder, ms) {
-      // In Redis it is a hash: what callers call themselves may be long, or have spaces in it.
-      const holderHash = createHash('sha256').update(holder).digest('base64url')
-      const answer = await parts.ask(name, (client) => client.eval(beginPauseScript, 1, keyOf(name), holderHash, ms) as Promise<number>)
+      const answer = await parts.ask(
+        name,
+        (client) => client.eval(beginPauseScript, 1, keyOf(name), holder, ms, longestPauseMs) as Promise<[number, string?]>,
+      )
       if (answer === null) return here.begin(name, holder, ms)
-      if (answer > 0) return answer
-      if (answer < 0) here.note(name, holder)
-      return answer < 0 ? 'begun' : 'own'
+      const [leftMs, other] = answer
+      if (leftMs > 0) return { holder: other!, leftMs }
+      if (leftMs < 0) here.note(name, holder)
+      return leftMs < 0 ? 'begun' : 'own'
     },
     end(name, holder) {
       here.end(name, holder)
-      const holderHash = createHash('sha256').update(holder).digest('base64url')
-      void parts.ask(name, (client) => client.eval(endPauseScript, 1, keyOf(name), holderHash))
+      void parts.ask(name, (client) => client.eval(endPauseScript, 1, keyOf(name), holder))
     },
     async left(name, ms) {
       const answer = await parts.ask(name, (client) => client.eval(leftOfPauseScript, 1, keyOf(name), ms) as Promise<number>)

@@ -13,9 +13,6 @@ const lookEveryMs = 500
 /** So often it must have answered in time before it is relied on again: one that limps is away. */
 const answersToReturn = 2
 
-/** What a look leaves behind lasts so long. Milliseconds. */
-const lookKeptMs = 1_000
-
 /** A part of Redis, with what is known of it. */
 type Part = { number: number; isAway: boolean; answers: number; isLooked: boolean }
 
@@ -40,10 +37,12 @@ export function createParts(options: {
   redis: RedisConnection
   /** Of the keys; without a hash tag. */
   prefix: string
+  /** Asks a part, whose keys begin so, for all that it is needed for; rejects where it does not do it. */
+  look(client: RedisClient, prefix: string): Promise<void>
   onError(error: unknown): void
-  onAway(isAway: boolean): void
+  onAway(isAway: boolean, reason?: unknown): void
 }): Parts {
-  const { redis, prefix, onError, onAway } = options
+  const { redis, prefix, look, onError, onAway } = options
   const parts = Array.from({ length: partCount }, (_, number): Part => ({ number, isAway: false, answers: 0, isLooked: false }))
   const partOf = (subject: string) => parts[hash(subject) % partCount]!
   const tagged = (part: Part) => `${prefix}:{${part.number}}`
@@ -54,10 +53,10 @@ export function createParts(options: {
   /** Those that share a fate with a part: one Redis answers for all. */
   const together = (part: Part) => (redis.client.isCluster ? [part] : parts)
 
-  function lose(part: Part): void {
+  function lose(part: Part, reason: unknown): void {
     const before = awayCount()
     for (const each of together(part)) Object.assign(each, { isAway: true, answers: 0 })
-    if (before === 0 && !isClosed) onAway(true)
+    if (before === 0 && !isClosed) onAway(true, reason)
     if (timer !== null || isClosed) return
     timer = setInterval(() => void lookForAll(), lookEveryMs)
     timer.unref()
@@ -77,11 +76,10 @@ export function createParts(options: {
     await Promise.all((redis.client.isCluster ? lost : lost.slice(0, 1)).map(lookFor))
   }
 
-  /** Writes, since a Redis that only lets itself be read is of no use here. */
   async function lookFor(part: Part): Promise<void> {
     if (part.isLooked) return
     part.isLooked = true
-    const answer = redis.isUp() ? redis.client.set(`${tagged(part)}:look`, '1', 'PX', lookKeptMs) : Promise.reject(down)
+    const answer = redis.isUp() ? look(redis.client, tagged(part)) : Promise.reject(down)
     const isThere = await inTime(answer).then(() => true, () => false)
     if (isThere) find(part)
     else part.answers = 0
@@ -100,7 +98,7 @@ export function createParts(options: {
         return await inTime(command(redis.client))
       } catch (error) {
         if (!part.isAway) onError(error)
-        lose(part)
+        lose(part, error)
         return null
       }
     },

@@ -15,7 +15,8 @@ local now = time[1] * 1000 + time[2] / 1000
  * seconds until an empty one is full.
  *
  * Answers as the library reads it: [points that are taken out, milliseconds]. More taken out than it holds means that
- * nothing was taken, and the milliseconds that there will be enough; else they say when there is one point more.
+ * nothing was taken, by one and what is left, and the milliseconds say when there will be enough; else they say when there
+ * is one point more.
  */
 export const bucketScript = `${clock}
 local wanted = tonumber(ARGV[1])
@@ -30,7 +31,7 @@ if state then
   points = math.min(capacity, tonumber(string.sub(state, 1, space - 1)) + passed / msForOne)
 end
 if points + 0.000001 < wanted then
-  return {capacity + 1, math.ceil((wanted - points) * msForOne)}
+  return {capacity + 1 + math.floor(points + 0.000001), math.ceil((wanted - points) * msForOne)}
 end
 points = math.max(0, math.min(capacity, points - wanted))
 local full = (capacity - points) * msForOne
@@ -45,8 +46,9 @@ return {capacity - whole, math.max(0, next)}
 `
 
 /**
- * Begins a pause. `KEYS[1]` is the pause, as when it began and its holder; ARGV: holder, milliseconds. Answers -1 where it
- * has begun now, 0 where this holder's had, and else the milliseconds that are left.
+ * Begins a pause. `KEYS[1]` is the pause, as when it began and its holder; ARGV: holder, milliseconds, and those for which
+ * it is kept, as it may become longer. Answers [-1] where it has begun now, [0] where this holder's had, and else the
+ * milliseconds that are left and the holder.
  */
 export const beginPauseScript = `${clock}
 local ms = tonumber(ARGV[2])
@@ -55,16 +57,13 @@ if state then
   local space = string.find(state, ' ', 1, true)
   local left = math.min(ms, tonumber(string.sub(state, 1, space - 1)) + ms - now)
   if left > 0 then
-    if string.sub(state, space + 1) == ARGV[1] then
-      -- It may have become longer.
-      redis.call('PEXPIRE', KEYS[1], math.ceil(left))
-      return 0
-    end
-    return math.ceil(left)
+    local holder = string.sub(state, space + 1)
+    if holder == ARGV[1] then return {0} end
+    return {math.ceil(left), holder}
   end
 end
-redis.call('SET', KEYS[1], string.format('%.3f ', now) .. ARGV[1], 'PX', math.ceil(ms))
-return -1
+redis.call('SET', KEYS[1], string.format('%.3f ', now) .. ARGV[1], 'PX', ARGV[3])
+return {-1}
 `
 
 /** Ends a pause if it is of this holder: ARGV[1]. */

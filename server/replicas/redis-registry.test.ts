@@ -105,6 +105,15 @@ describe('three replicas on a Redis', () => {
     await slow.stop()
   })
 
+  test('know of one that closes long before they ask Redis again', async () => {
+    const slow = createDeployment(redis.url, { beatMs: 3_000, leaseMs: 15_000, settleMs: 1 })
+    const [first, second] = [await slow.replica(a), await slow.replica(b)]
+    for (const replica of [first, second]) await expect.poll(() => seenBy(replica), patience).toEqual([a, b])
+    await second.close()
+    await expect.poll(() => seenBy(first), { timeout: 1_500, interval: 20 }).toEqual([a, `${b}-`])
+    await slow.stop()
+  })
+
   test('know of one that drains by its lease, where the bus says nothing', async () => {
     const fourth = await deployment.replica('https://d.example.org', false)
     await expect.poll(() => seenBy(replicas[0]), patience).toContain('https://d.example.org')
@@ -130,7 +139,7 @@ describe('three replicas on a Redis', () => {
   })
 
   test('pass over what other versions say more, and what is noise', async () => {
-    const soon = '99999999999999 '
+    const soon = `${Date.now() + 60_000} `
     await admin.hset(deployment.keys[0], {
       newer: `${soon}{"url":"https://n.example.org","sockets":3,"draining":false,"since":1,"version":"9","zone":{}}`,
       older: `${soon}{"url":"https://o.example.org"}`,
@@ -190,8 +199,67 @@ describe('three replicas on a Redis', () => {
     expect([...seen].filter((each) => !['null', whole, JSON.stringify([a, b, `${c}-`])].includes(each))).toEqual([])
   })
 
+  test('what was written before Redis’ clock jumped back counts no more', async () => {
+    const id = replicas[0].members()!.find(({ url }) => url === b)!.id
+    const hour = 3_600
+    await admin.hset(deployment.keys[0], 'ghost', `${Date.now() + hour * 1_000} {"url":"https://ghost.example.org"}`)
+    await admin.hset(deployment.keys[1], `${Math.floor(Date.now() / 1_000) + hour} ${id}`, 500)
+    await expect.poll(() => admin.hlen(deployment.keys[1]), patience).toBe(0)
+    await expect.poll(() => admin.hexists(deployment.keys[0], 'ghost'), patience).toBe(0)
+    await wait(times.beatMs * 3)
+    for (const replica of replicas) expect(loadsSeenBy(replica)).toEqual({ [a]: 0, [b]: 0, [c]: 0 })
+  })
+
   test('what nobody needs any more is not kept', async () => {
     for (const replica of replicas) await replica.close()
     expect(await admin.hkeys(deployment.keys[0])).toEqual([])
   })
+})
+
+describe('who was sent somewhere', () => {
+  /** A replica that beats so seldom that it tells nothing by that. */
+  const seldom = { beatMs: 60_000, leaseMs: 90_000, settleMs: 0 }
+
+  test('is told of long before the next beat, and nothing is kept for ever', async () => {
+    const deployment = createDeployment(redis.url, seldom)
+    const replica = await deployment.replica(a)
+    const { id } = replica.members()![0]!
+    replica.sent(id)
+    replica.sent(id)
+    await expect.poll(() => admin.hvals(deployment.keys[1]), { timeout: 5_000, interval: 20 }).toEqual(['2'])
+    for (const key of deployment.keys) expect(await admin.pttl(key)).toBeGreaterThan(0)
+    await deployment.stop()
+  })
+
+  test('while Redis is away for a moment is told of when it is back', async () => {
+    const deployment = createDeployment(redis.url, { ...seldom, beatMs: 200 })
+    const replica = await deployment.replica(a)
+    await expect.poll(() => replica.members(), patience).not.toBe(null)
+    const { id } = replica.members()![0]!
+    await redis.kill()
+    replica.sent(id)
+    // Whatever was asked meanwhile has failed.
+    await wait(3_000)
+    expect(loadsSeenBy(replica)).toEqual({ [a]: 1 })
+    await redis.start()
+    await expect.poll(() => admin.hvals(deployment.keys[1]), patience).toEqual(['1'])
+    await deployment.stop()
+  }, 30_000)
+
+  test('while Redis is away for long is forgotten: they have gone elsewhere', async () => {
+    const deployment = createDeployment(redis.url)
+    const replica = await deployment.replica(a)
+    await expect.poll(() => replica.members(), patience).not.toBe(null)
+    const { id } = replica.members()![0]!
+    await redis.kill()
+    for (let nth = 0; nth < 100; nth++) replica.sent(id)
+    await expect.poll(() => replica.members(), patience).toBe(null)
+    // Also what was just being told.
+    await wait(1_500)
+    expect(replica.members()).toBe(null)
+    await redis.start()
+    await expect.poll(() => replica.members(), patience).not.toBe(null)
+    expect(loadsSeenBy(replica)).toEqual({ [a]: 0 })
+    await deployment.stop()
+  }, 30_000)
 })

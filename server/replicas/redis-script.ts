@@ -31,6 +31,12 @@ export type Found = {
 const keptMs = 86_400_000
 
 /**
+ * No version has a lease as long. What ends later was written before Redis' clock jumped back, and would stand for as
+ * long as the jump was wide. Milliseconds.
+ */
+const farMs = 120_000
+
+/**
  * ARGV: id, what the replica says of itself or nothing, milliseconds that its lease lasts, milliseconds that who was
  * sent counts for, then id and count of those to whom it has sent people. Answers [1 where the lease was still running,
  * ids and what they say of themselves, ids and how many were sent there].
@@ -42,7 +48,7 @@ local kept = 0
 local members, all = {}, redis.call('HGETALL', KEYS[1])
 for place = 1, #all, 2 do
   local id, ends, said = all[place], string.match(all[place + 1], '^(%d+) (.*)$')
-  if ends and tonumber(ends) > now then
+  if ends and tonumber(ends) > now and tonumber(ends) < now + ${farMs} then
     if id == ARGV[1] then
       kept = 1
     else
@@ -65,7 +71,7 @@ local sums = {}
 all = redis.call('HGETALL', KEYS[2])
 for place = 1, #all, 2 do
   local second, id = string.match(all[place], '^(%d+) (.*)$')
-  if second and second * 1000 > now - ARGV[4] then
+  if second and second * 1000 > now - ARGV[4] and tonumber(second) <= tonumber(time[1]) then
     sums[id] = (sums[id] or 0) + all[place + 1]
   else
     redis.call('HDEL', KEYS[2], all[place])

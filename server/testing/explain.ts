@@ -40,7 +40,8 @@ export async function looksOf(database: Database, work: (database: Database) => 
   return looks
 }
 
-async function explain(database: Database, text: string, parameters: readonly unknown[]): Promise<Look> {
+/** What a statement with these parameters looks at. */
+export async function explain(database: Database, text: string, parameters: readonly unknown[]): Promise<Look> {
   const [row] = await database.run<{ 'QUERY PLAN': [{ Plan: Node }] }>(
     `explain (analyze, buffers, timing off, format json) ${text}`,
     parameters,

@@ -6,10 +6,10 @@ import { changeMembers } from './membership.ts'
 import { checkAhead, checkReason } from './moderation.ts'
 import { outranks } from './permissions.ts'
 
-export type MutesService = ReturnType<typeof createMutesService>
+export type SilencesService = ReturnType<typeof createSilencesService>
 
 /** Members who may read on, and not write. */
-export function createMutesService(deps: Deps) {
+export function createSilencesService(deps: Deps) {
   const { database } = deps
   const { orm } = database
 

@@ -16,6 +16,7 @@ import { listen } from '../server/testing/listen.ts'
 import { type Person, type Replica, startTestApp, type TestApp } from '../server/testing/test-app.ts'
 import { edit, forbidden } from './testing/blocks.ts'
 import { auditLogOf, inAnHour, silence } from './testing/moderation.ts'
+import { meanwhile } from './testing/meanwhile.ts'
 import { bad, failure, history, missing, newChannel, operation, refusal, say } from './testing/operations.ts'
 
 let app: TestApp
@@ -124,6 +125,61 @@ test('it outlasts leaving and coming back', async () => {
   await bob.client.request(LeaveChannelDocument, { channelId: square })
   await bob.client.request(JoinChannelDocument, { channelId: square })
   expect(await refusal(say(bob, square, 'x'))).toEqual(forbidden)
+})
+
+test('it counts from the moment it is there, for who had begun to write before', async () => {
+  const { id } = await say(bob, tea, 'mine')
+  const ids = { tea: parseGlobalId(tea) as { channelId: string }, bob: parseGlobalId(bob.id) as { userId: string } }
+  const editing = meanwhile(
+    app,
+    tea,
+    () => edit(bob, id, 'yours'),
+    `update members set silenced_until = now() + interval '1 hour' where channel_id = $1 and user_id = $2`,
+    [ids.tea.channelId, ids.bob.userId],
+  )
+  expect((await failure(editing)).message).toMatch(/^You can read here, and write again after/)
+  expect((await history(alice, tea)).map(({ content }) => content)).toEqual(['mine'])
+})
+
+describe('whoever becomes an owner may write, as nobody could let them', () => {
+  const setRole = (person: Person, role: 'ADMIN' | 'OWNER' | 'MEMBER') =>
+    alice.client.request(SetMemberRoleDocument, { channelId: tea, userId: person.id, role })
+  const told = async (person: Person, channelId = tea) =>
+    (await auditLogOf(person, channelId)).map(({ action, subject }) => [action, subject?.username])
+
+  test('by the last one leaving', async () => {
+    await silence(alice, tea, bob, inAnHour())
+    await setRole(bob, 'ADMIN')
+    expect(await refusal(say(bob, tea, 'x'))).toEqual(forbidden)
+    await alice.client.request(LeaveChannelDocument, { channelId: tea })
+    await say(bob, tea, 'hello')
+    expect((await told(bob)).slice(0, 2)).toEqual([['SILENCE_ENDED', 'bob'], ['ROLE_CHANGED', 'bob']])
+    // It is over, and not only kept from counting.
+    await bob.client.request(SetMemberRoleDocument, { channelId: tea, userId: carol.id, role: 'OWNER' })
+    await carol.client.request(SetMemberRoleDocument, { channelId: tea, userId: bob.id, role: 'MEMBER' })
+    await say(bob, tea, 'still here')
+  })
+
+  test('by being made one, on all replicas', async () => {
+    const there = { ...bob, client: replica.client(bob.token) }
+    await silence(alice, tea, bob, inAnHour())
+    expect(await refusal(say(there, tea, 'x'))).toEqual(forbidden)
+    await setRole(bob, 'OWNER')
+    await say(there, tea, 'hello')
+    await edit(bob, (await say(bob, tea, 'hello')).id, 'hello again')
+    expect((await told(alice)).slice(0, 2)).toEqual([['SILENCE_ENDED', 'bob'], ['ROLE_CHANGED', 'bob']])
+    // Of who was not silenced nothing is told.
+    await setRole(carol, 'OWNER')
+    expect((await told(alice))[0]).toEqual(['ROLE_CHANGED', 'carol'])
+  })
+
+  test('by being the first to come back', async () => {
+    const square = await newChannel(alice, { kind: 'PUBLIC', name: 'square' }, [bob])
+    await silence(alice, square, bob, inAnHour())
+    for (const person of [bob, alice]) await person.client.request(LeaveChannelDocument, { channelId: square })
+    await bob.client.request(JoinChannelDocument, { channelId: square })
+    await say(bob, square, 'hello')
+  })
 })
 
 describe('silencing', () => {

@@ -19,7 +19,7 @@ builder.mutationFields((t) => ({
       const viewerId = requireViewer(context)
       const channelId = readChannelId(args.channelId, 'channelId')
       const userId = readUserId(args.userId, 'userId')
-      await context.services.mutes.set(viewerId, channelId, userId, until ?? null, reason ?? null)
+      await context.services.silences.set(viewerId, channelId, userId, until ?? null, reason ?? null)
       return { channelId }
     },
   }),
