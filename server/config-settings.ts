@@ -105,7 +105,7 @@ export const settings = {
   // At least two: a transaction holds a connection of its own, and statements beside it need another.
   DATABASE_POOL_SIZE: withDefault(
     '10',
-    'Connections of each process to the database; jobs take up to three more, and the workers another three.',
+    'Connections of each process to the database; jobs take up to three more, and the workers up to six.',
     wholeNumber(2, 1_000),
   ),
   REDIS_URL: optional(

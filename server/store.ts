@@ -79,8 +79,11 @@ export async function openStore({ config, log, metrics }: Surroundings, onLost: 
   }
 }
 
-/** Opened when they are needed: for what is done every second, for what takes long, and for the lock on that. */
-const maintenancePoolSize = 3
+/**
+ * Opened when they are needed. Maintenance, what disappears, suggestions and feeds each hold one as their lock and need
+ * another to do anything: with no more than there are locks, all of them could wait for the others for ever.
+ */
+const maintenancePoolSize = 6
 
 /** Workers take and finish jobs on these; a process without workers needs one now and then. */
 const jobsPoolSize = 3

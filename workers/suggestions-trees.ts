@@ -111,7 +111,7 @@ export const buildNames = (database: Runner, { signal }: BuildOptions = {}): Pro
 
 type RawKey = { key: string; kind: 'USER' | 'CHANNEL'; id: string; score: number }
 
-/** All keys, in their order: of each first character by itself, which are together on one machine. */
+/** All keys, those of each kind in their order: of each first character by itself, which are together on one machine. */
 async function* readKeys({ run }: Runner, signal: AbortSignal | undefined): AsyncGenerator<RawKey> {
   const leadAfter = async (lead: string) => {
     const [row] = await run<{ lead: string | null }>(
@@ -125,9 +125,9 @@ async function* readKeys({ run }: Runner, signal: AbortSignal | undefined): Asyn
       signal?.throwIfAborted()
       const rows: RawKey[] = await run<RawKey>(
         `/* keys in order */ select key, kind, subject_id as id, score from name_keys
-         where lead = $1 and (key, kind, subject_id) > ($2, $3, $4::bigint)
-         order by key, kind, subject_id limit ${keysAtOnce}`,
-        [lead, after.key, after.kind, after.id],
+         where lead = $1 and (kind, key, subject_id) > ($2, $3, $4::bigint)
+         order by kind, key, subject_id limit ${keysAtOnce}`,
+        [lead, after.kind, after.key, after.id],
       )
       yield* rows
       if (rows.length < keysAtOnce) break

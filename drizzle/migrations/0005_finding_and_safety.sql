@@ -153,7 +153,7 @@ CREATE TABLE "name_keys" (
 	"kind" text NOT NULL,
 	"subject_id" bigint NOT NULL,
 	"score" smallint DEFAULT 0 NOT NULL,
-	CONSTRAINT "name_keys_lead_key_kind_subject_id_pk" PRIMARY KEY("lead","key","kind","subject_id")
+	CONSTRAINT "name_keys_lead_kind_key_subject_id_pk" PRIMARY KEY("lead","kind","key","subject_id")
 );
 --> statement-breakpoint
 CREATE TABLE "search_samples" (

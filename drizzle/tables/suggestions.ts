@@ -21,7 +21,8 @@ export const nameKeys = pgTable(
     score: smallint().notNull().default(0),
   },
   (table) => [
-    primaryKey({ columns: [table.lead, table.key, table.kind, table.subjectId] }),
+    // Of each kind by itself, so that a few channels are not looked for among all the people who are called so.
+    primaryKey({ columns: [table.lead, table.kind, table.key, table.subjectId] }),
     // By whom a name is changed or taken away.
     index('name_keys_subject').on(table.subjectId),
   ],

@@ -23,12 +23,15 @@ const maxContacts = 1_000
 /** For how long it is remembered whom a viewer is near: while somebody types. Milliseconds. */
 const nearMs = 30_000
 
+/** No change comes after it: the largest that the store counts to. */
+const maxChange = 2_147_483_647
+
 /** Entries that a process remembers, of all viewers together: about 300 bytes each. */
 const maxEntries = 50_000
 
 /**
  * Whom viewers talk with and where, remembered while they type. A channel that somebody has come into or left counts at
- * once: the account's own counter says that something has moved.
+ * once: the account says so. What else moves in it, as drafts and reads do while somebody types, changes nothing.
  */
 export function createNear(database: Runner) {
   const known = new LRUCache<string, { change: number; asked: Promise<Near>; size: number }>({
@@ -38,13 +41,16 @@ export function createNear(database: Runner) {
   })
 
   return async function nearOf(viewerId: string): Promise<Near> {
-    const [account] = await database.run<{ last_change: number }>(
-      '/* account moved */ select last_change from accounts where user_id = $1',
-      [viewerId],
+    const found = known.get(viewerId)
+    // All that has moved since, which is little, in the order of changes: by kinds it would be all memberships ever.
+    const [account] = await database.run<{ last_change: number; has_moved: boolean | null }>(
+      `/* account moved */ select last_change, (
+         select bool_or(kind = 'MEMBERSHIP') from account_changes where user_id = $1 and change > $2
+       ) as has_moved from accounts where user_id = $1`,
+      [viewerId, found?.change ?? maxChange],
     )
     const change = account?.last_change ?? 0
-    const found = known.get(viewerId)
-    if (found?.change === change) return found.asked
+    if (found !== undefined && account?.has_moved !== true) return found.asked
     const entry = { change, asked: loadNear(database, viewerId), size: 1 }
     known.set(viewerId, entry)
     try {
@@ -76,10 +82,14 @@ async function loadNear(database: Runner, viewerId: string): Promise<Near> {
   ])
   const direct = channels.filter(({ kind }) => kind === 'DIRECT').map(({ id }) => id)
   const groups = channels.filter(({ kind }) => kind === 'GROUP').slice(0, nearGroups).map(({ id }) => id)
-  const fellows = await findFellows(database, viewerId, [...direct, ...groups], direct.length + maxGroupMembers)
+  // Apart, so that people of groups never take the places of those one talks with.
+  const [peers, fellows] = await Promise.all([
+    findFellows(database, viewerId, direct, direct.length),
+    findFellows(database, viewerId, groups, maxGroupMembers),
+  ])
   // Peers of DIRECT channels by when they last talked, contacts, and then people of groups.
   const peopleIds = new Set([
-    ...direct.flatMap((id) => fellows.get(id) ?? []),
+    ...direct.flatMap((id) => peers.get(id) ?? []),
     ...contacts.map(({ id }) => id),
     ...groups.flatMap((id) => fellows.get(id) ?? []),
   ])

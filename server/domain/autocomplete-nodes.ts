@@ -28,11 +28,17 @@ const maxRemembered = 100_000
 /** For how long a process takes a generation for the one that is read; old nodes stay for longer. Milliseconds. */
 const generationMs = 2_000
 
-/** Keys that are read through where there is no node: more than begin with a prefix without one, unless many are new. */
+/** Keys of each kind that are read through where there is no node: more than there are, unless many are new. */
 const maxScanned = 500
 
 /** Characters from which on it is rare that very many names begin alike, other than with the commonest family names. */
 const likelyRare = 4
+
+/**
+ * Letters of a key that a term has at most: 40 characters of up to five letters. A few signs stand for whole sentences,
+ * and what is typed of them would be asked for letter by letter.
+ */
+const maxTermKey = 200
 
 /** Channels of one name that are looked at. */
 const maxNamed = 50
@@ -101,11 +107,15 @@ export function createNodeReader(database: Pick<Database, 'run'>) {
   }
 
   async function scanRows(kinds: readonly Kind[], prefix: string, most: number): Promise<Candidate[]> {
+    // Each with a limit of its own: very many people are not to take the places of channels.
+    const scans = kinds.map(
+      (kind) =>
+        `(select kind, subject_id, score from name_keys
+          where lead = $1 and kind = '${kind}' and key >= $2 and key < $3 order by key limit $4)`,
+    )
     const rows = await database.run<{ kind: Kind; subject_id: string; score: number }>(
-      `/* name keys */ select kind, subject_id, score from name_keys
-       where lead = $1 and key >= $2 and key < $3 and kind = any ($4::text[])
-       order by key limit $5`,
-      [leadOf(prefix), prefix, keyAfter(prefix), kinds, most],
+      `/* name keys */ ${scans.join(' union all ')}`,
+      [leadOf(prefix), prefix, keyAfter(prefix), most],
     )
     return rows.map((row) => ({ kind: row.kind, id: row.subject_id, score: row.score }))
   }
@@ -124,7 +134,7 @@ export function createNodeReader(database: Pick<Database, 'run'>) {
     /** The node at a prefix; null where few begin with it, and they are to be read one by one. */
     find: async (kind: Kind, prefix: string): Promise<Node | null> => (await find(prefix)).get(kind) ?? null,
 
-    /** Whoever and whatever has a key that begins with a prefix: the first keys in their order, as far as one reads. */
+    /** Whoever and whatever has a key that begins with a prefix: of each kind the first keys in their order, `most` at most. */
     scan: async (kinds: readonly Kind[], prefix: string, most = maxScanned): Promise<Candidate[]> =>
       best(await scanRows(kinds, prefix, most)),
 
@@ -141,16 +151,20 @@ export function createNodeReader(database: Pick<Database, 'run'>) {
       guessed?.catch(() => undefined)
       const nodes = await find(prefix)
       const few = kinds.filter((kind) => !nodes.has(kind))
-      const [scanned, named] = await Promise.all([
+      const [rows, named] = await Promise.all([
         few.length === 0 ? [] : (guessed ?? scanRows(few, prefix, maxScanned)),
         kinds.includes('CHANNEL') && nodes.has('CHANNEL') ? channelsNamed(prefix) : [],
       ])
+      // What has a node was guessed in vain: what is found is not to depend on what this process remembers.
+      const scanned = rows.filter(({ kind }) => few.includes(kind))
+      const isRead = (kind: Kind) => scanned.filter((each) => each.kind === kind).length < maxScanned
       const ofNodes = kinds.flatMap((kind) => nodes.get(kind)?.entries.map(({ id, score }) => ({ kind, id, score })) ?? [])
-      return { found: [...scanned, ...named, ...ofNodes], isAll: nodes.size === 0 && scanned.length < maxScanned }
+      return { found: [...scanned, ...named, ...ofNodes], isAll: few.length === kinds.length && few.every(isRead) }
     },
 
     /** The terms that begin with a prefix, the best first; where they are many the best of them. */
     async terms(prefix: string): Promise<readonly NodeEntry[]> {
+      if (prefix.length > maxTermKey) return []
       const generation = await generationOf('TERMS')
       if (generation === 0) return []
       const [node] = await remembered(`${generation} TERM ${prefix}`, async () => {
