@@ -85,9 +85,13 @@ describe('what is typed', () => {
   test('a person is found by username, display name, and Koreans without the name of the family', async () => {
     const minsu = await newPerson('minsu.kim')
     await rename(minsu, '김민수')
-    for (const typed of ['mins', 'kim', '@minsu', '김', '김민ㅅ', 'ㄱㅁㅅ', 'rlaals', '민수', 'ㅁㅅ', 'als']) {
+    for (const typed of ['mins', 'kim', '@minsu', '김', '김민ㅅ', '김ㅁㅅ', '김ㅁㅅ'.normalize('NFD'), 'ㄱㅁㅅ', 'rlaals', '민수', 'ㅁㅅ', 'als']) {
       expect(await suggest(alice, typed), typed).toContain(`@${minsu.username}`)
     }
+    for (const typed of ['강ㅁㅅ', '김ㅁㄱ', '김수ㅁㅅ']) expect(await suggest(alice, typed), typed).toEqual([])
+    const channelId = await newChannel(minsu, { name: 'small' }, [alice])
+    expect(await suggest(alice, '김ㅁㅅ', { channelId })).toEqual([`@${minsu.username}`])
+    expect(await suggest(alice, '강ㅁㅅ', { channelId })).toEqual([])
   })
 
   test.each([

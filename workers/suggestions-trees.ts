@@ -20,10 +20,13 @@ const nodesAtOnce = 200
 export const sampleDays = 30
 const halfLifeDays = 7
 
+/** The day by the store's clock, by which samples are dated and aged. */
+export const today = `(now() at time zone 'UTC')::date`
+
 /** People who must have searched for a term before others are told of it: fewer may be one household, or one team. */
 export const fewestPeople = 5
 
-export type BuildOptions = { signal?: AbortSignal | undefined; now?: Date }
+export type BuildOptions = { signal?: AbortSignal | undefined }
 
 export type Built = { tree: TreeName; generation: number; nodes: number; tookMs: number }
 
@@ -32,7 +35,8 @@ export const kindsOf: Record<TreeName, readonly NodeKind[]> = { NAMES: ['USER', 
 
 /**
  * Writes a new generation of a tree and swaps it in by one statement. Nobody reads it before, and whoever reads the one
- * before goes on: it is removed later. Only one may do it at a time.
+ * before goes on: it is removed later. Only one may do it at a time: `database` is the session that holds the lock, so that
+ * who has lost it gets no further.
  */
 async function build(
   database: Runner,
@@ -51,10 +55,12 @@ async function build(
   await write(writer)
   await writer.flush()
   const tookMs = Math.round(performance.now() - started)
-  await database.run(
-    'update suggestion_trees set generation = $2, swapped_at = now(), took_ms = $3 where name = $1',
+  const swapped = await database.run(
+    `update suggestion_trees set generation = $2, swapped_at = now(), took_ms = $3
+     where name = $1 and generation < $2 returning name`,
     [tree, generation, tookMs],
   )
+  if (swapped.length === 0) throw new Error(`Meanwhile somebody else has built a newer tree of ${tree}`)
   return { tree, generation, nodes: writer.count(), tookMs }
 }
 
@@ -139,13 +145,13 @@ async function* readKeys({ run }: Runner, signal: AbortSignal | undefined): Asyn
 /**
  * Builds the tree of search terms from the samples of the last days: those that at least `fewestPeople` people have
  * searched for and that hold no blocked word. Each person counts once, and half as much for each week that has gone by
- * since. The session must be one connection: what is counted and sorted lies in tables of its own, and goes with it.
+ * since, by the store's clock. The session must be one connection: what is counted and sorted lies in tables of its own, and goes with it.
  */
 export async function buildTerms(
   database: Runner,
   session: Session,
   isBlocked: (text: string) => boolean,
-  { signal, now = new Date() }: BuildOptions = {},
+  { signal }: BuildOptions = {},
 ): Promise<Built> {
   try {
     await dropTables(session)
@@ -158,10 +164,10 @@ export async function buildTerms(
     await session.run(
       `/* terms counted */ insert into maru_terms (term, score)
        select term, round(100 * sum(power(0.5, age / ${halfLifeDays}.0)))::int from (
-         select term, user_id, min($1::text::date - day) as age from search_samples
-         where day > $1::text::date - ${sampleDays} group by term, user_id
+         select term, user_id, greatest(min(${today} - day), 0) as age from search_samples
+         where day > ${today} - ${sampleDays} group by term, user_id
        ) as people group by term having count(*) >= ${fewestPeople}`,
-      [now.toISOString().slice(0, 10)],
+      [],
     )
     await session.run(
       `create temporary table maru_term_keys (

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { UpdateProfileDocument } from '../client-sdk/index.ts'
 import type { Database } from '../drizzle/connection.ts'
 import { newChannel, say } from '../schema/testing/operations.ts'
 import { suggest } from '../schema/testing/autocomplete.ts'
@@ -7,6 +8,7 @@ import { createNodeReader } from '../server/domain/autocomplete-nodes.ts'
 import { addNameKeys, newPerson } from '../server/domain/name-keys.ts'
 import { parseGlobalId } from '../server/lib/global-id.ts'
 import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
+import { channelSnowflake } from '../server/testing/watch-changes.ts'
 import { keepSuggestions } from './suggestions.ts'
 import { countNames } from './suggestions-names.ts'
 import { buildNames } from './suggestions-trees.ts'
@@ -144,9 +146,37 @@ describe('people of an older store', () => {
     expect((await suggest(alice, 'old')).toSorted()).toEqual(['#oldplace', '@oldtimer'])
     const keys = () => database.run('select * from name_keys order by lead, key, kind, subject_id', [])
     const before = await keys()
-    expect(await countNames(database, { all: true })).toMatchObject({ dropped: 0 })
+    expect(await countNames(database)).toMatchObject({ dropped: 0 })
     expect(await keys()).toEqual(before)
   })
+})
+
+test('whom an older replica has renamed is found by the new name alone once names were counted', async () => {
+  const dana = await app.signUp('dana')
+  const placeId = await newChannel(dana, { kind: 'PUBLIC', name: 'oldtown' })
+  const { userId } = parseGlobalId(dana.id) as { userId: string }
+  await database.run(`update users set display_name = 'Zaphod' where id = $1`, [userId])
+  await database.run(`update channels set name = 'newtown' where id = $1`, [channelSnowflake(placeId)])
+  await countNames(database)
+  expect(await suggest(alice, 'zaph', { kinds: ['USER'] })).toEqual(['@dana'])
+  expect(await suggest(alice, 'newt')).toEqual(['#newtown'])
+  const rows = await database.run<{ key: string }>('select key from name_keys where subject_id = any ($1::bigint[]) order by key', [
+    [userId, channelSnowflake(placeId)],
+  ])
+  expect(rows.map(({ key }) => key)).toEqual(['dana', 'newtown', 'zaphod'])
+  expect(await countNames(database)).toMatchObject({ added: 0, dropped: 0 })
+  // Whose name is changed between the reading of names and of keys keeps the keys of the new one.
+  let renamed = 0
+  const meanwhile: Pick<Database, 'run'> = {
+    async run(text, parameters) {
+      if (text.startsWith('/* keys of each */') && renamed++ === 0) {
+        await dana.client.request(UpdateProfileDocument, { input: { displayName: 'Trillian' } })
+      }
+      return database.run(text, parameters)
+    },
+  }
+  await countNames(meanwhile)
+  expect(await suggest(alice, 'tril', { kinds: ['USER'] })).toEqual(['@dana'])
 })
 
 describe('search terms', () => {
@@ -230,3 +260,14 @@ describe('search terms', () => {
     return rows.map(({ term }) => term)
   }
 })
+
+test('workers keep all of it up by themselves', async () => {
+  const own = await startTestApp()
+  try {
+    await own.startWorkers()
+    const trees = () => own.app.database.run('select name from suggestion_trees where generation > 0 order by name', [])
+    await expect.poll(trees, { timeout: 20_000 }).toEqual([{ name: 'NAMES' }, { name: 'TERMS' }])
+  } finally {
+    await own.stop()
+  }
+}, 40_000)

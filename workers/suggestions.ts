@@ -4,7 +4,7 @@ import { keysVersion } from '../server/lib/hangul-keys.ts'
 import { alone, type Session } from '../server/message-store/maintenance-lock.ts'
 import type { Log } from '../server/observability/log.ts'
 import { countNames } from './suggestions-names.ts'
-import { buildNames, buildTerms, type Built, kindsOf, sampleDays } from './suggestions-trees.ts'
+import { buildNames, buildTerms, type Built, kindsOf, sampleDays, today } from './suggestions-trees.ts'
 
 /** How often it is looked for what is due, in milliseconds. */
 export const suggestionsMs = 60_000
@@ -56,25 +56,26 @@ export function keepSuggestions(options: SuggestionsOptions): Promise<Suggestion
   return alone(options.database, (session) => work(options, session), suggestionsLock)
 }
 
-async function work({ database, isBlocked, log, signal, always = false }: SuggestionsOptions, session: Session) {
-  await database.run(
+/** All of it on the session that holds the lock: who has lost it, and beside whom another one may be at it, stops. */
+async function work({ isBlocked, log, signal, always = false }: Omit<SuggestionsOptions, 'database'>, session: Session) {
+  await session.run(
     `insert into suggestion_trees (name) select name from unnest($1::text[]) as w (name) on conflict do nothing`,
     [Object.keys(kindsOf)],
   )
-  const trees = new Map((await readTrees(database)).map((tree) => [tree.name, tree]))
+  const trees = new Map((await readTrees(session)).map((tree) => [tree.name, tree]))
   const [names, terms] = [trees.get('NAMES')!, trees.get('TERMS')!]
   const tidied: TreeName[] = []
   for (const tree of trees.values()) {
     if (!tree.untidy || (tree.age !== null && tree.age < tidyAge)) continue
-    await tidy(database, tree.name)
+    await tidy(session, tree.name)
     tidied.push(tree.name)
   }
 
   const isOld = names.keys_version < keysVersion
   const counts = always || isOld || names.scores_age === null || names.scores_age >= scoresAge
   if (counts) {
-    const counted = await countNames(database, { all: isOld, signal })
-    await database.run(
+    const counted = await countNames(session, { signal })
+    await session.run(
       `update suggestion_trees set scored_at = now(), keys_version = greatest(keys_version, $1) where name = 'NAMES'`,
       [keysVersion],
     )
@@ -84,10 +85,11 @@ async function work({ database, isBlocked, log, signal, always = false }: Sugges
   const isDue = ({ age, took_ms: tookMs }: Tree, most: number) =>
     always || age === null || age >= Math.max(most, (tookMs / 1_000) * buildShare)
   const built: Built[] = []
-  if (isDue(names, namesAge)) built.push(await buildNames(database, { signal }))
+  if (isDue(names, namesAge)) built.push(await buildNames(session, { signal }))
   if (isDue(terms, termsAge)) {
-    await database.run(`delete from search_samples where day <= (now() at time zone 'UTC')::date - ${sampleDays}`, [])
-    built.push(await buildTerms(database, session, isBlocked, { signal }))
+    // Nor does anything stay that is dated by a clock that went ahead.
+    await session.run(`delete from search_samples where day <= ${today} - ${sampleDays} or day > ${today} + 1`, [])
+    built.push(await buildTerms(session, session, isBlocked, { signal }))
   }
   for (const each of built) log?.debug(each, 'suggestions built')
   return { counted: counts, built, tidied }

@@ -1,15 +1,17 @@
 import { and, eq, isNull, or } from 'drizzle-orm'
 import type { Orm } from '../../drizzle/connection.ts'
 import { blocks, channels, members, users } from '../../drizzle/tables/index.ts'
+import type { SoughtKey } from '../lib/hangul-keys.ts'
 import { isOneOf } from '../lib/sql.ts'
 import type { ChannelRow } from '../message-store/rows.ts'
 import type { Candidate } from './autocomplete-nodes.ts'
+import { begins } from './autocomplete-near.ts'
 import { keysOfChannel, keysOfPerson } from './name-keys.ts'
 import { may } from './permissions.ts'
 import type { UserRow } from './users.ts'
 
 /** A candidate, and what it is found by. */
-export type Wanted = Pick<Candidate, 'kind' | 'id'> & { key: string }
+export type Wanted = Pick<Candidate, 'kind' | 'id'> & SoughtKey
 
 /** What has been looked at, and may be shown. */
 export type Looked =
@@ -57,14 +59,13 @@ export function createLook(orm: Orm) {
     ])
     const persons = new Map(foundPeople.map((user) => [user.id, user]))
     const rooms = new Map(foundPlaces.map((channel) => [channel.id, channel]))
-    return wanted.flatMap(({ kind, id, key }): Looked[] => {
-      const begins = (keys: readonly string[]) => key === '' || keys.some((each) => each.startsWith(key))
+    return wanted.flatMap(({ kind, id, ...sought }): Looked[] => {
       if (kind === 'USER') {
         const user = persons.get(id)
-        return user !== undefined && begins(keysOfPerson(user)) ? [{ kind, text: user.displayName, user }] : []
+        return user !== undefined && begins(keysOfPerson(user), sought) ? [{ kind, text: user.displayName, user }] : []
       }
       const channel = rooms.get(id)
-      if (channel === undefined || channel.name === null || !begins(keysOfChannel(channel))) return []
+      if (channel === undefined || channel.name === null || !begins(keysOfChannel(channel), sought)) return []
       return [{ kind, text: channel.name, channel }]
     })
   }

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache'
 import type { Database } from '../../drizzle/connection.ts'
+import type { SoughtKey } from '../lib/hangul-keys.ts'
 import type { Candidate } from './autocomplete-nodes.ts'
 import { keysOfChannel, keysOfPerson, scoreOf } from './name-keys.ts'
 
@@ -135,5 +136,9 @@ export async function namePeople(database: Runner, ids: readonly string[]): Prom
 }
 
 /** Those that are found by a prefix, in the same order; all of them by the empty one. */
-export const matching = (keyed: readonly Keyed[], prefix: string): Keyed[] =>
-  keyed.filter(({ keys }) => prefix === '' || keys.some((key) => key.startsWith(prefix)))
+export const matching = (keyed: readonly Keyed[], sought: SoughtKey): Keyed[] =>
+  keyed.filter(({ keys }) => begins(keys, sought))
+
+/** Whether what has these whole keys is found. */
+export const begins = (keys: readonly string[], { key, also }: SoughtKey): boolean =>
+  [key, also].every((prefix) => prefix === '' || keys.some((each) => each.startsWith(prefix)))

@@ -91,7 +91,8 @@ const reads: [what: string, read: (reader: NodeReader) => Promise<unknown>, name
   ['a node that is not there', (reader) => reader.find('USER', 'kim12345'), 'nodes', 10],
   ['terms', (reader) => reader.terms('t123'), 'terms', 30],
   ['the keys of a rare prefix', (reader) => reader.scan(['USER', 'CHANNEL'], 'kim1234'), 'name keys', 40],
-  ['the keys of what nobody is called', (reader) => reader.scan(['USER', 'CHANNEL'], 'ka'), 'name keys', 5],
+  ['the keys of what nobody is called', (reader) => reader.scan(['USER', 'CHANNEL'], 'ka'), 'name keys', 10],
+  ['the few channels among very many people', (reader) => reader.scan(['CHANNEL'], 'k'), 'name keys', 5],
   // A page for each row, where they do not lie together, and the way down.
   ['as many of a common one as are read', (reader) => reader.scan(['USER'], 'kim'), 'name keys', 520],
   ['channels of a name', (reader) => reader.read(['CHANNEL'], 'chan'), 'channels named', 60],

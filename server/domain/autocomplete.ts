@@ -1,5 +1,5 @@
 import { badInput } from '../errors.ts'
-import { cutKey, typedKeys } from '../lib/hangul-keys.ts'
+import { cutKey, type SoughtKey, typedKeys } from '../lib/hangul-keys.ts'
 import { countCodePoints, isFit } from '../lib/text.ts'
 import type { ChannelRow } from '../message-store/rows.ts'
 import { accessChannel } from './access.ts'
@@ -61,14 +61,15 @@ export function createAutocompleteService({ database, finding }: Pick<Deps, 'dat
   type Asked = { kinds: ReadonlySet<SuggestionKind>; channel: ChannelRow | null; viewerId: string }
 
   /** What is found by a key: those near the viewer, and everybody and everything, the best known first. */
-  type Found = { key: string; near: Near; anywhere: readonly Candidate[]; isAll: boolean }
+  type Found = { sought: SoughtKey; near: Near; anywhere: readonly Candidate[]; isAll: boolean }
 
-  async function gather(asked: Asked, near: Promise<Near>, key: string, text: string | null): Promise<Found> {
-    const [{ people, channels }, rest] = await Promise.all([near, findAnywhere(asked, key, text)])
-    return { key, near: { people: matching(people, key), channels: matching(channels, key) }, ...rest }
+  async function gather(asked: Asked, near: Promise<Near>, sought: SoughtKey, text: string | null): Promise<Found> {
+    const [{ people, channels }, rest] = await Promise.all([near, findAnywhere(asked, sought, text)])
+    return { sought, near: { people: matching(people, sought), channels: matching(channels, sought) }, ...rest }
   }
 
-  async function findAnywhere({ kinds, channel }: Asked, key: string, text: string | null) {
+  async function findAnywhere({ kinds, channel }: Asked, sought: SoughtKey, text: string | null) {
+    const { key } = sought
     if (key === '') {
       const newest = kinds.has('USER') && channel !== null ? await rosters.newest(channel.id) : []
       return { anywhere: peopleOf(newest), isAll: true }
@@ -79,7 +80,7 @@ export function createAutocompleteService({ database, finding }: Pick<Deps, 'dat
       // Who has typed all of a username means whoever has it.
       text !== null && wanted.includes('USER') ? nodes.personNamed(text) : [],
       nodes.read(wanted, cutKey(key)),
-      isSmall && kinds.has('USER') ? rosters.all(channel).then((people) => matching(people, key)) : [],
+      isSmall && kinds.has('USER') ? rosters.all(channel).then((people) => matching(people, sought)) : [],
     ])
     return { anywhere: [...named, ...best([...found, ...members])], isAll }
   }
@@ -102,10 +103,10 @@ export function createAutocompleteService({ database, finding }: Pick<Deps, 'dat
   /** What has been gathered in the order in which it is shown, as far as it is asked for. */
   async function arrange({ kinds, channel }: Asked, gathered: readonly Found[]): Promise<Wanted[]> {
     const isHere = await present(channel, gathered.flatMap(({ near, anywhere }) => [...near.people, ...anywhere]))
-    return gathered.flatMap(({ key, near, anywhere }) => {
+    return gathered.flatMap(({ sought, near, anywhere }) => {
       const people = kinds.has('USER') ? near.people.filter(isHere) : []
       const channels = kinds.has('CHANNEL') ? near.channels : []
-      return [...inTurns(people, channels), ...anywhere.filter(isHere)].map(({ kind, id }) => ({ kind, id, key }))
+      return [...inTurns(people, channels), ...anywhere.filter(isHere)].map(({ kind, id }) => ({ kind, id, ...sought }))
     })
   }
 
@@ -118,19 +119,20 @@ export function createAutocompleteService({ database, finding }: Pick<Deps, 'dat
       const channel =
         request.channelId === null ? null : (await accessChannel(orm, viewerId, request.channelId, 'read')).channel
       const { kinds, first, text } = check(request)
-      const { own, other } = typedKeys(text)
+      const { own, other, mixed } = typedKeys(text)
       // Nothing but signs was typed: nothing is called so.
       if (own === '' && text !== '') return []
       const keys = other === null ? [own] : [own, other]
+      const sought = [mixed ?? { key: own, also: '' }, ...keys.slice(1).map((key) => ({ key, also: '' }))]
       const asked = { kinds, channel, viewerId }
       const terms = kinds.has('TERM') ? findTerms(keys, first) : Promise.resolve([])
-      const [found, suggested] = await Promise.all([findNamed(asked, keys, text, first), terms])
+      const [found, suggested] = await Promise.all([findNamed(asked, sought, text, first), terms])
       return share(found, suggested, first)
     },
   }
 
   /** The first people and channels that will do. */
-  async function findNamed(asked: Asked, keys: readonly string[], text: string, first: number): Promise<Looked[]> {
+  async function findNamed(asked: Asked, keys: readonly SoughtKey[], text: string, first: number): Promise<Looked[]> {
     const { kinds, channel, viewerId } = asked
     if (!kinds.has('USER') && !kinds.has('CHANNEL')) return []
     const found: Looked[] = []
@@ -146,12 +148,12 @@ export function createAutocompleteService({ database, finding }: Pick<Deps, 'dat
     const gathered = await Promise.all(keys.map((key, nth) => gather(asked, near, key, nth === 0 ? text : null)))
     await take(await arrange(asked, gathered))
     const isLarge = channel !== null && channel.memberCount > maxRoster && kinds.has('USER')
-    for (const { key, isAll } of isLarge ? gathered : []) {
+    for (const { sought, isAll } of isLarge ? gathered : []) {
       for (const count of isAll ? [] : askedAtOnce) {
         if (found.length >= first) break
-        const more = await nodes.scan(['USER'], cutKey(key), count)
+        const more = await nodes.scan(['USER'], cutKey(sought.key), count)
         const isHere = await present(channel, more)
-        await take(more.filter(isHere).map(({ kind, id }) => ({ kind, id, key })))
+        await take(more.filter(isHere).map(({ kind, id }) => ({ kind, id, ...sought })))
       }
     }
     return found.slice(0, first)

@@ -56,15 +56,18 @@ export const publicChannel = (channel: { id: string; name: string | null; member
   score: scoreOf(channel.memberCount, new Date()),
 })
 
+/** What somebody or something is found by, as it is stored. */
+export const keysOf = ({ kind, names }: Pick<Named, 'kind' | 'names'>): Set<string> =>
+  new Set(names.flatMap((name) => storedKeys(name, { isPerson: kind === 'USER' })))
+
 /**
  * Lets these be found by their names, within the transaction that gives them; what is there already stays as it is. One
  * statement.
  */
 export async function addNameKeys(tx: Runner, named: readonly Named[]): Promise<void> {
-  const rows = named.flatMap(({ kind, id, names, score }) => {
-    const keys = new Set(names.flatMap((name) => storedKeys(name, { isPerson: kind === 'USER' })))
-    return Array.from(keys, (key) => ({ key, kind, id, score }))
-  })
+  const rows = named.flatMap(({ kind, id, names, score }) =>
+    Array.from(keysOf({ kind, names }), (key) => ({ key, kind, id, score })),
+  )
   if (rows.length === 0) return
   // In order, so that two who write the same never wait for each other.
   rows.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0))

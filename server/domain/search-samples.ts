@@ -32,12 +32,12 @@ export function termOf(query: string): string | null {
 
 /**
  * Counts what people search for, of a share of all searches. Nobody waits for it, nothing fails with it, and what is lost
- * with a process, or while the store is away, is lost. One person, term and day is one sample, however often it was
- * searched for.
+ * with a process, or while the store is away, is lost. One person, term and day, by the store's clock, is one sample,
+ * however often it was searched for.
  */
 export function createSearchSamplesService({ database, finding }: Pick<Deps, 'database' | 'finding'>) {
   const share = finding?.sampleShare ?? 0
-  let gathered = new Map<string, { userId: string; day: string; term: string }>()
+  let gathered = new Map<string, { userId: string; term: string }>()
   let timer: NodeJS.Timeout | null = null
 
   async function flush(): Promise<void> {
@@ -49,9 +49,9 @@ export function createSearchSamplesService({ database, finding }: Pick<Deps, 'da
     await database
       .run(
         `/* search samples */ insert into search_samples (user_id, day, term)
-         select user_id, day, term from unnest($1::bigint[], $2::text[]::date[], $3::text[]) as w (user_id, day, term)
+         select user_id, (now() at time zone 'UTC')::date, term from unnest($1::bigint[], $2::text[]) as w (user_id, term)
          on conflict do nothing`,
-        [samples.map(({ userId }) => userId), samples.map(({ day }) => day), samples.map(({ term }) => term)],
+        [samples.map(({ userId }) => userId), samples.map(({ term }) => term)],
       )
       .catch(() => undefined)
   }
@@ -62,8 +62,7 @@ export function createSearchSamplesService({ database, finding }: Pick<Deps, 'da
       if (share === 0 || Math.random() >= share || gathered.size >= maxGathered) return
       const term = termOf(query)
       if (term === null) return
-      const day = new Date().toISOString().slice(0, 10)
-      gathered.set(`${userId} ${day} ${term}`, { userId, day, term })
+      gathered.set(`${userId} ${term}`, { userId, term })
       timer ??= setTimeout(() => void flush(), gatherMs).unref()
     },
 

@@ -111,11 +111,11 @@ test('the key after all that begin with another', () => {
 })
 
 describe('blocked words', () => {
-  const isBlocked = createBlockedParts('\ufeff# not these\n바보\r\nBad word\n\n')
-  test.each(['바보', '왕바보들', '바 보', 'ㅂㅏㅂㅗ', '바ㅂㅗ', '바보'.normalize('NFD'), 'my BAD-word!', 'sobadwords'])('%s', (text) => {
+  const isBlocked = createBlockedParts('\ufeff# not these\n바보\r\nBad word\n\n빵꾸\n')
+  test.each(['바보', '왕바보들', '바 보', 'ㅂㅏㅂㅗ', '바ㅂㅗ', '바보'.normalize('NFD'), 'my BAD-word!', 'sobadwords', 'qkqh', 'QKQH', 'qk qh', 'hello qkqhemf', 'QkdRn', 'qkdrn', 'ㅠㅁㅇ재ㄱㅇ'])('%s', (text) => {
     expect(isBlocked(text)).toBe(true)
   })
-  test.each(['바다', '보바', 'bad', 'word bad', '', 'ㅂㅂ', 'not these'])('not %s', (text) => {
+  test.each(['바다', '보바', 'bad', 'word bad', '', 'ㅂㅂ', 'not these', 'qkek', 'qk', '방구'])('not %s', (text) => {
     expect(isBlocked(text)).toBe(false)
   })
   test('no list blocks nothing', () => expect(createBlockedParts('')('anything')).toBe(false))

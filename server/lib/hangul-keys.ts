@@ -93,18 +93,29 @@ export function keyAfter(prefix: string): string {
   return prefix + '\u{10ffff}'.repeat(maxKeyLength)
 }
 
+/** What is found has a key that begins with `key`, and one, the same or another, that begins with `also`. */
+export type SoughtKey = { key: string; also: string }
+
 /** What somebody has typed as a key: as it stands, and as the other layout of the keyboard would have it. */
-export type TypedKeys = { own: string; other: string | null }
+export type TypedKeys = { own: string; other: string | null; mixed: SoughtKey | null }
 
 /**
  * Spells what was typed. `other` is what the same strokes give on the other layout: gksrnr is ㅎㅏㄴㄱㅜㄱ, and ㅗ디ㅣㅐ is
  * hello; null where that is nothing that somebody would type. Spaces count for nothing, so that 김 민 finds 김민수.
+ * `mixed` is there where initials follow syllables: 김ㅁㅅ is looked for by all initials, of what begins with 김.
  */
 export function typedKeys(text: string): TypedKeys {
-  const own = disassemble(spell(text).text)
+  const typed = spell(text).text
+  const own = disassemble(typed)
+  const [, begin] = syllablesThenInitials.exec(typed) ?? []
+  const mixed =
+    begin === undefined ? null : { key: getChoseong(typed, { keepNonHangul: true }), also: disassemble(begin) }
   const other = otherLayout(text.trim())
-  return { own, other: other === null || other === '' || other === own ? null : other }
+  return { own, other: other === null || other === '' || other === own ? null : other, mixed }
 }
+
+/** A single one may be the next syllable's, which is being typed. */
+const syllablesThenInitials = /^(.*[가-힣])[ㄱ-ㅎ]{2,}$/u
 
 const latin = /^[a-zA-Z][a-zA-Z0-9\s._-]*$/
 const hangul = /^[ㄱ-ㅎㅏ-ㅣ가-힣][ㄱ-ㅎㅏ-ㅣ가-힣0-9\s._-]*$/
@@ -132,10 +143,15 @@ function canBeTyped(letters: string): boolean {
   return letters.length <= 2 * maxKeyLength && syllables.test(letters)
 }
 
+/** Letters for which a key is shifted, and those of the same keys without. */
+const shifted: Readonly<Record<string, string>> = { ㄲ: 'ㄱ', ㄸ: 'ㄷ', ㅃ: 'ㅂ', ㅆ: 'ㅅ', ㅉ: 'ㅈ', ㅒ: 'ㅐ', ㅖ: 'ㅔ' }
+const unshift = (key: string) => key.replace(/[ㄲㄸㅃㅆㅉㅒㅖ]/g, (letter) => shifted[letter]!)
+
 /**
- * Tells whether there is a word of a list in a text, wherever in it, and however it is written: also across spaces, and
- * in letters that are not put together. `lines` is a file as `createWordList` takes it. It finds more than is meant,
- * which for something that is merely offered to others is the right side to err on.
+ * Tells whether there is a word of a list in a text, wherever in it, and however it is written: also across spaces, in
+ * letters that are not put together, and on the other layout of the keyboard, where it may have lost its capitals, as
+ * search terms do. `lines` is a file as `createWordList` takes it. It finds more than is meant, which for something that
+ * is merely offered to others is the right side to err on.
  */
 export function createBlockedParts(lines: string): (text: string) => boolean {
   const blocked = new Set<string>()
@@ -144,11 +160,21 @@ export function createBlockedParts(lines: string): (text: string) => boolean {
     const spelt = word.startsWith('#') ? '' : disassemble(spell(word).text)
     if (spelt !== '') blocked.add(spelt)
   }
-  const lengths = [...new Set(Array.from(blocked, (word) => word.length))]
+  const isIn = hasPartOf(blocked)
+  const isTypedIn = hasPartOf(new Set(Array.from(blocked, unshift)))
   return (text) => {
-    const spelt = disassemble(spell(text).text)
-    for (let start = 0; start < spelt.length; start++) {
-      for (const length of lengths) if (blocked.has(spelt.slice(start, start + length))) return true
+    if (isIn(disassemble(spell(text).text))) return true
+    const others = [text, ...text.split(/\s+/)].map((part) => typedKeys(part).other)
+    return others.some((other) => other !== null && isTypedIn(unshift(other)))
+  }
+}
+
+/** Tells whether one of these words is part of a key. */
+function hasPartOf(words: ReadonlySet<string>): (key: string) => boolean {
+  const lengths = [...new Set(Array.from(words, (word) => word.length))]
+  return (key) => {
+    for (let start = 0; start < key.length; start++) {
+      for (const length of lengths) if (words.has(key.slice(start, start + length))) return true
     }
     return false
   }
