@@ -93,9 +93,9 @@ export async function readFollowedMerged({ run }: Pick<Database, 'run'>, viewerI
        where f.merged and ${isFollowed} and c.last_seq > m.joined_seq
        union
        select m.channel_id, ${afterSeq}, c.last_id, f.after_id, f.up_to_id
-       from outbox o join members m on m.channel_id = o.channel_id join channels c on c.id = o.channel_id
-       left join feed_spans f on f.channel_id = o.channel_id
+       from members m join channels c on c.id = m.channel_id left join feed_spans f on f.channel_id = m.channel_id
        where ${isFollowed} and c.last_seq > m.joined_seq
+         and exists (select from outbox o where o.channel_id = m.channel_id)
      ) n`,
     [viewerId],
   )

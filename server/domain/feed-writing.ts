@@ -1,5 +1,7 @@
 import type { Database, Transaction } from '../../drizzle/connection.ts'
-import { snowflakeAt } from '../message-store/snowflake.ts'
+import { isDistributed } from '../../drizzle/distribution.ts'
+import { alone, type Session } from '../message-store/maintenance-lock.ts'
+import { compareSnowflakes, snowflakeAt } from '../message-store/snowflake.ts'
 
 /**
  * How long entries are kept, in days. Whoever looks into a feed every day, or after a week away, finds it written;
@@ -8,13 +10,16 @@ import { snowflakeAt } from '../message-store/snowflake.ts'
  */
 export const feedKeptDays = 7
 
-/** Entries are removed so many days later, so that no reader's clock makes it look for what is gone. */
+/** Entries are written and kept so many days more, so that no reader's clock makes it look for what is not there. */
 const marginDays = 1
 
 const dayMs = 86_400_000
 
 /** The oldest message, as the lowest Snowflake of its moment, that entries are to be looked for of. */
 export const feedFloor = (): string => snowflakeAt(Date.now() - feedKeptDays * dayMs)
+
+/** What is older is neither written nor kept: no reader looks for it among the entries. */
+const writtenFloor = (): string => snowflakeAt(Date.now() - (feedKeptDays + marginDays) * dayMs)
 
 /** Rows that one statement writes: some tens of milliseconds. */
 const rowsAtOnce = 5_000
@@ -59,8 +64,9 @@ export type WriteRequest = {
 
 /**
  * Writes out what was said in a channel since the last time, for everybody who is in it, whoever was told to do so and
- * however often. What is written is noted in `feed_spans` when it is there, so that nobody relies on what is not: cut
- * off in between, it is written once more, which changes nothing. Who is to see it is decided when it is read.
+ * however often; but nothing that is too old to be kept, where it is the first time, or the first for long. What is
+ * written is noted in `feed_spans` when it is there, so that nobody relies on what is not: cut off in between, it is
+ * written once more, which changes nothing. Who is to see it is decided when it is read.
  *
  * A channel that has grown beyond `writtenMembers` is merged from then on: its span ends, and what comes after it is
  * read from the channel. Half as large, it is written out again. In between it stays as it is, so that one who comes and
@@ -71,12 +77,12 @@ export async function writeFeed(database: Database, { channelId, writtenMembers,
     signal?.throwIfAborted()
     const state = await readState(database, channelId)
     if (state === null || (await staysMerged(database, state, writtenMembers))) return
-    const { afterId, upToId, lastId, lastSeq } = state
+    const { afterId, upToId, lastId } = state
     if (upToId === lastId) return
-    if (lastSeq - Math.max(state.upToSeq, state.firstSeq - 1) > maxBehind) {
-      return skipFeed(database, channelId)
-    }
-    const end = await endOfStep(database, state)
+    const floor = writtenFloor()
+    const beginId = compareSnowflakes(upToId, floor) > 0 ? upToId : floor
+    const step = await readStep(database, state, beginId)
+    if (step.behind > maxBehind) return skipFeed(database, channelId)
     await database.run(
       `/* feed entries */ insert into feed_entries (user_id, message_id, channel_id)
        select u.user_id, m.id, m.channel_id from messages m
@@ -84,9 +90,9 @@ export async function writeFeed(database: Database, { channelId, writtenMembers,
        where m.channel_id = $1 and m.id > $2 and m.id <= $3 and m.kind in ('USER', 'ACTION') and m.deleted_at is null
          and u.left_at is null and u.joined_seq < m.seq and u.user_id <> m.author_id
        on conflict do nothing`,
-      [channelId, upToId, end.id],
+      [channelId, beginId, step.id],
     )
-    await note(database, { channelId, afterId, upToId: end.id, upToSeq: end.seq })
+    await note(database, { channelId, afterId, upToId: step.id, upToSeq: step.seq })
   }
 }
 
@@ -144,15 +150,21 @@ async function staysMerged({ run }: Database, state: State, writtenMembers: numb
   return merge
 }
 
-/** The last message of as many as are written at once. */
-async function endOfStep({ run }: Database, state: State): Promise<{ id: string; seq: number }> {
-  const { channelId, memberCount, upToId, lastId, lastSeq } = state
+/** The last of as many messages after an id as are written at once, and how many there may be after it in all. */
+async function readStep(
+  { run }: Database,
+  state: State,
+  beginId: string,
+): Promise<{ id: string; seq: number; behind: number }> {
+  const { channelId, memberCount, firstSeq, lastId, lastSeq } = state
   const rows = await run<{ id: string; seq: number }>(
     `/* feed step */ select id, seq from messages where channel_id = $1 and id > $2 and id <= $3 order by id limit $4`,
-    [channelId, upToId, lastId, Math.max(1, Math.floor(rowsAtOnce / Math.max(1, memberCount)))],
+    [channelId, beginId, lastId, Math.max(1, Math.floor(rowsAtOnce / Math.max(1, memberCount)))],
   )
-  // Retention may have taken them.
-  return rows.at(-1) ?? { id: lastId, seq: lastSeq }
+  const last = rows.at(-1)
+  // Retention may have taken them, or they are too old.
+  if (last === undefined) return { id: lastId, seq: lastSeq, behind: 0 }
+  return { ...last, behind: lastSeq - Math.max(rows[0]!.seq, firstSeq) + 1 }
 }
 
 /**
@@ -183,16 +195,64 @@ export async function skipFeed({ run }: Pick<Database, 'run'>, channelId: string
   )
 }
 
+/** The letters "fe": other maintenance may take hours. */
+const sweepLock = 0x6665
+
+/** Spans that one statement changes: some milliseconds, for which the hand-over of what is sent there waits. */
+const spansAtOnce = 1_000
+
 /** People whose entries one statement looks through. */
 const peopleAtOnce = 1_000
 
 /**
- * Removes entries that are kept no longer, person by person: an index of their own would cost each write as much again.
- * Channels that are written out since before then need not be looked into any more.
+ * Removes entries that are kept no longer, and notes which channels are written out as far back as entries are kept, so
+ * that they need not be looked into any more. Any number of processes may call it: one of them does it. What fails of the
+ * one does not hold up the other; then the first error is thrown.
  */
-export async function sweepFeeds({ run }: Pick<Database, 'run'>, signal?: AbortSignal): Promise<void> {
-  const before = snowflakeAt(Date.now() - (feedKeptDays + marginDays) * dayMs)
-  await run('/* old feed spans */ update feed_spans set after_id = 0 where merged and after_id <> 0 and after_id < $1', [before])
+export async function sweepFeeds(database: Pick<Database, 'reserve'>, signal?: AbortSignal): Promise<void> {
+  const before = writtenFloor()
+  await alone(
+    database,
+    async (session) => {
+      const errors: unknown[] = []
+      for (const sweep of [sweepSpans, sweepEntries]) {
+        await sweep(session, before, signal).catch((error: unknown) => errors.push(error))
+      }
+      if (errors.length > 0) throw errors[0]
+    },
+    sweepLock,
+  )
+}
+
+/**
+ * Some at a time, in the order in which hand-overs of what was sent take them, and without those that somebody else is
+ * at: these are left to the next time. Only one machine can pass them over; on several they are waited for.
+ */
+async function sweepSpans({ run }: Session, before: string, signal?: AbortSignal): Promise<void> {
+  const rows = 'channel_id = any ($1::bigint[]) and after_id < $2'
+  const free = `channel_id in (
+    select channel_id from feed_spans where ${rows} order by channel_id for no key update skip locked
+  )`
+  const which = (await isDistributed({ run })) ? rows : free
+  for (let after = '0'; signal?.aborted !== true; ) {
+    const spans = await run<{ id: string }>(
+      `/* old feed spans */ select channel_id as id from feed_spans
+       where merged and after_id <> 0 and after_id < $1 and channel_id > $2 order by channel_id limit $3`,
+      [before, after, spansAtOnce],
+    )
+    if (spans.length > 0) {
+      await run(`/* whole feed spans */ update feed_spans set after_id = 0 where ${which}`, [
+        spans.map((span) => span.id),
+        before,
+      ])
+    }
+    if (spans.length < spansAtOnce) return
+    after = spans.at(-1)!.id
+  }
+}
+
+/** Person by person: an index of their own would cost each write as much again. */
+async function sweepEntries({ run }: Session, before: string, signal?: AbortSignal): Promise<void> {
   for (let after = '0'; signal?.aborted !== true; ) {
     const people = await run<{ id: string }>(
       '/* people with feeds */ select id from users where id > $1 order by id limit $2',

@@ -1,6 +1,7 @@
 import { eq } from 'drizzle-orm'
 import { blocks } from '../../drizzle/tables/index.ts'
 import type { MessageRow } from '../message-store/rows.ts'
+import { compareSnowflakes } from '../message-store/snowflake.ts'
 import type { Deps } from './deps.ts'
 import {
   type Candidate,
@@ -32,7 +33,7 @@ const patienceMs = 200
 /** Bytes of content on one page, as on pages of history. */
 const maxPageBytes = 1_000_000
 
-/** Channels of one statement: some milliseconds. */
+/** Channels of one statement, or twice that: some milliseconds. */
 const channelsAtOnce = 250
 
 /**
@@ -64,14 +65,13 @@ export function createFeedService({ database, store }: Pick<Deps, 'database' | '
     return new Set(rows.map((row) => row.id))
   }
 
-  /** Reads some of the sources that have the newest, and adds to them where one turns out to be several. */
-  async function readSome(sources: Source[], open: Source[], viewerId: string, start: Start, limit: number) {
-    const ordered = open.toSorted(bySource)
-    const [first] = ordered
-    if (first!.kind === 'written') return readWritten(database, viewerId, first!, start.floor, limit)
-    const channels = ordered.filter((source) => source.kind === 'channel').slice(0, Math.min(limit, channelsAtOnce))
+  /** Reads sources of one kind, and adds to all of them where one turns out to be several. */
+  async function readSome(sources: Source[], some: Source[], viewerId: string, start: Start, limit: number) {
+    const channels = some.filter((source) => source.kind === 'channel')
     if (channels.length > 0) return readChannels(database, channels, ofEach(limit, channels.length))
-    first!.next = null
+    const [only] = some
+    if (only!.kind === 'written') return readWritten(database, viewerId, only!, start.floor, limit)
+    only!.next = null
     sources.push(...channelSources(await readFollowed(database, viewerId), start.old, '0'))
     return []
   }
@@ -79,30 +79,38 @@ export function createFeedService({ database, store }: Pick<Deps, 'database' | '
   /**
    * Reads sources until `wanted` messages are known before which nothing else comes. Those that cannot have anything
    * newer than what is known already are not asked. `reached` is null where nothing is left unread.
+   *
+   * Nothing but a place is remembered from page to page: what was found behind it is looked for again. So however slow
+   * the store is, a page ends early only once it has something to show, or all that stood at its beginning has gone on
+   * past a message at least: otherwise pages of somebody with many channels could be empty for ever.
    */
   async function gather(viewerId: string, after: FeedPlace | null, wanted: number) {
     const start = startOf(after)
     const [merged, blocked] = await Promise.all([readFollowedMerged(database, viewerId), readBlocked(viewerId)])
     const sources = sourcesOf(merged, after, start.floor)
-    const found = new Map<string, Candidate>()
+    const asked = new Set<Source>()
     const started = performance.now()
+    let found: Candidate[] = []
     let begin: FeedPlace | null = null
     for (let limit = wanted; ; ) {
-      const known = [...found.values()].toSorted(compareFeedPlaces)
-      const last = known[wanted - 1]
+      const last = found[wanted - 1]
       const open = sources.filter(({ next }) => next !== null && (last === undefined || compareFeedPlaces(next, last) < 0))
-      if (open.length === 0) return { known, reached: null }
-      const reached = open.map(({ next }) => next!).toSorted(compareFeedPlaces)[0]!
+      if (open.length === 0) return { known: found, reached: null }
+      const reached = open.map(({ next }) => next!).reduce((one, next) => (compareFeedPlaces(next, one) < 0 ? next : one))
       begin ??= reached
-      // However slow the store is, each page comes further than the one before.
-      if (performance.now() - started > patienceMs && compareFeedPlaces(reached, begin) > 0) {
-        return { known: known.filter((each) => compareFeedPlaces(each, reached) < 0), reached }
+      const isBegun = open.every((source) => asked.has(source) || !isAt(source.next!, begin!))
+      if (performance.now() - started > patienceMs) {
+        const known = found.filter((each) => compareFeedPlaces(each, reached) < 0)
+        if (isBegun || known.length > 0) return { known, reached }
       }
-      for (const each of await readSome(sources, open, viewerId, start, limit)) {
-        if (each.authorId !== viewerId && !blocked.has(each.authorId)) found.set(`${each.id} ${each.channelId}`, each)
-      }
+      const some = pickSome(open, limit)
+      for (const source of some) asked.add(source)
+      const read = await readSome(sources, some, viewerId, start, limit)
+      const seen = read.filter((each) => each.authorId !== viewerId && !blocked.has(each.authorId))
+      // What comes after as many as are wanted is of no use.
+      found = distinct([...found, ...seen]).slice(0, wanted)
       // Where much is left out, more is looked at in one go.
-      limit = Math.min(2 * limit, maxLimit)
+      if (isBegun) limit = Math.min(2 * limit, maxLimit)
     }
   }
 
@@ -149,6 +157,27 @@ const order: Record<Source['kind'], number> = { written: 0, channel: 1, older: 2
  */
 const bySource = (one: Source, other: Source): number =>
   order[one.kind] - order[other.kind] || compareFeedPlaces(one.next!, other.next!)
+
+/** Those that are to be asked next: one that is no channel, or channels with the newest. */
+function pickSome(open: readonly Source[], limit: number): Source[] {
+  const ordered = open.toSorted(bySource)
+  const [first] = ordered
+  if (first!.kind !== 'channel') return [first!]
+  const channels = ordered.filter((source) => source.kind === 'channel')
+  // Of those at different places as many as make a page. Of a crowd at one place, as where a page begins, all have to be
+  // asked; with the last of them go as many more, so that each page comes that far, and not to the next channel only.
+  const crowd = channels.filter(({ next }) => isAt(next!, first!.next!)).length
+  return channels.slice(0, crowd > channelsAtOnce ? channelsAtOnce : crowd + Math.min(limit, channelsAtOnce))
+}
+
+/** Whether a source that goes on there stands at a place: of a cursor's channels some have passed its id itself. */
+const isAt = (next: FeedPlace, place: FeedPlace): boolean => compareSnowflakes(next.id, previous(place.id)) >= 0
+
+/** In the order of a feed; what was found twice, as it is in two sources, once. */
+function distinct(candidates: readonly Candidate[]): Candidate[] {
+  const ordered = candidates.toSorted(compareFeedPlaces)
+  return ordered.filter((each, nth) => nth === 0 || compareFeedPlaces(each, ordered[nth - 1]!) !== 0)
+}
 
 /** Messages that a source is asked for at once, at the most. */
 const maxLimit = 1_000
