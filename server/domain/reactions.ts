@@ -56,9 +56,13 @@ export function createReactionsService({ database }: Deps, messages: MessagesSer
       await authoriseLocked(tx, channel.row, viewerId, 'react')
       if (message.deletedAt !== null) throw conflict('The message has been deleted.', 'messageId')
       const onMessage = and(eq(reactions.channelId, message.channelId), eq(reactions.messageId, message.id))
-      const own = and(onMessage, eq(reactions.emoji, emoji), eq(reactions.userId, viewerId))
-      const [existing] = await tx.select().from(reactions).where(own)
-      if ((existing !== undefined) === wanted) return message
+      const [there] = await channel.tx.run<{ own: boolean; any: boolean }>(
+        `/* reaction */ select
+           exists (select from reactions where channel_id = $1 and message_id = $2 and emoji = $3 and user_id = $4) as own,
+           exists (select from reactions where channel_id = $1 and message_id = $2 and emoji = $3) as any`,
+        [message.channelId, message.id, emoji, viewerId],
+      )
+      if (there!.own === wanted) return message
       const touched = await channel.touchMessage(message.id, 'REACTIONS_CHANGED', {})
       if (message.authorId !== viewerId) {
         const { channelId, id: messageId } = message
@@ -66,12 +70,11 @@ export function createReactionsService({ database }: Deps, messages: MessagesSer
         await tx.insert(reactionOutbox).values(note)
       }
       if (!wanted) {
-        await tx.delete(reactions).where(own)
+        await tx.delete(reactions).where(and(onMessage, eq(reactions.emoji, emoji), eq(reactions.userId, viewerId)))
         return touched
       }
-      // Counted where there is a new one, and not whenever one of thousands gives the same.
-      const [same] = await tx.select().from(reactions).where(and(onMessage, eq(reactions.emoji, emoji))).limit(1)
-      if (same === undefined) {
+      // Counted where it is a new one, and not whenever one of thousands gives the same.
+      if (!there!.any) {
         const kinds = await tx.selectDistinct({ emoji: reactions.emoji }).from(reactions).where(onMessage)
         if (kinds.length >= maxEmoji) throw conflict(`A message takes at most ${maxEmoji} different emoji.`, 'emoji')
       }
