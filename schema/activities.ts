@@ -65,7 +65,7 @@ const activityConnection = connectionOf<Activity>(activityType)
 function readActivityId(viewerId: string, id: string, field: string): number {
   const parsed = parseGlobalId(id)
   if (parsed?.type === 'Activity' && parsed.userId === viewerId) return parsed.activityId
-  throw badInput('This is not the id of an activity.', field)
+  throw badInput('This is not the id of an activity of yours.', field)
 }
 
 builder.queryFields((t) => ({

@@ -108,7 +108,7 @@ inviteType.implement({
     }),
     visits: t.int({
       ...ofViewer,
-      description: 'How often its page was opened, within a few seconds of now. Null to the same people as `uses`.',
+      description: 'How often its page was opened in a browser (programs do not count), within a few seconds of now. Null to the same people as `uses`.',
       nullable: true,
       resolve: async (invite, _, context) =>
         (await manages(context, invite)) ? context.loaders.visits.load(invite.code) : null,

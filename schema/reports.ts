@@ -104,7 +104,7 @@ function readReportId(id: string): string {
 builder.queryFields((t) => ({
   viewerIsModerator: t.boolean({
     ...ofViewer,
-    description: 'Whether the viewer keeps order in the whole deployment; the operator says who does.',
+    description: 'Whether the viewer sees and decides on the reports of all channels; the operator says who does.',
     resolve: (_, __, context) => context.services.reports.isModerator(requireViewer(context)),
   }),
   reports: t.field({

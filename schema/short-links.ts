@@ -17,7 +17,7 @@ const messageLink = builder.objectRef<MessageLink>('MessageLink').implement({
     }),
     message: t.field({ description: 'What it leads to.', type: messageType, resolve: ({ message }) => message }),
     visits: t.int({
-      description: 'How often it was opened in a browser, within a few seconds of now.',
+      description: 'How often it was opened in a browser (programs do not count), within a few seconds of now.',
       resolve: ({ code }, _, { loaders }) => loaders.visits.load(code),
     }),
   }),

@@ -50,6 +50,22 @@ describe.each([{ where: 'in the process', onRedis: false }, { where: 'on Redis',
   }
   const codeOf = async (answer: Promise<unknown>) => (await failure(answer)).code
 
+  test('the answer to who writes too soon says in a header, too, how long to wait', async () => {
+    await set(alice, 60)
+    await say(bob, channelId, 'one')
+    const response = await fetch(app.url, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json', authorization: `Bearer ${bob.token}` },
+      body: JSON.stringify({
+        query: 'mutation Say($input: SendMessageInput!) { sendMessage(input: $input) { message { id } } }',
+        variables: { input: { channelId, content: 'two' } },
+      }),
+    })
+    const { errors } = (await response.json()) as { errors: { extensions: { code: string; retryAfterMs: number } }[] }
+    expect(errors[0]!.extensions.code).toBe('RATE_LIMITED')
+    expect(Number(response.headers.get('retry-after'))).toBe(Math.ceil(errors[0]!.extensions.retryAfterMs / 1_000))
+  })
+
   test('it is set, changed and turned off, and everybody in the channel sees it, live too', async () => {
     await using events = bob.client.subscribe(InboxDocument, {})
     const next = async () => (await events.next()).value!.inbox

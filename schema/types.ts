@@ -38,7 +38,7 @@ export const channelKind = builder.enumType('ChannelKind', {
 export const memberRole = builder.enumType('MemberRole', {
   description: 'What somebody may do in a channel. In a DIRECT one both are members.',
   values: {
-    OWNER: { description: 'Everything, and gives roles. There is always one.' },
+    OWNER: { description: 'Everything, and gives roles. There is always one; an empty PUBLIC channel is owned by whoever joins it first.' },
     ADMIN: { description: 'Keeps order: name and topic, who is in, what others have written.' },
     MEMBER: { description: 'Reads and writes.' },
   } as const,

@@ -162,7 +162,7 @@ export type MemberRole =
   | 'ADMIN'
   /** Reads and writes. */
   | 'MEMBER'
-  /** Everything, and gives roles. There is always one. */
+  /** Everything, and gives roles. There is always one; an empty PUBLIC channel is owned by whoever joins it first. */
   | 'OWNER';
 
 /** What a stream says happened. A client that keeps messages by id and puts what it is given in their place is right, whatever the kind. */

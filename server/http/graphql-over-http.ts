@@ -103,6 +103,7 @@ export function createGraphQLOverHttp(options: GraphQLOverHttpOptions): GraphQLO
       const context = await createContext({ ...exchange.caller, ...cookiesFor(exchange), viewer })
       result = await operations.execute(operation, context, format)
       settle(result)
+      tellToWait(result, exchange.response)
     } catch (errors) {
       result = { errors: [errors].flat().map((error) => withStatus(error, format(error))) }
     }
@@ -168,4 +169,12 @@ export function createGraphQLOverHttp(options: GraphQLOverHttpOptions): GraphQLO
   return async (request, response, caller) => {
     await yoga(request, response, { exchange: { request, response, caller, wellFormed: false } })
   }
+}
+
+/** Says in a header, too, how long to wait, where something within the operation has to: slow mode, or an export a day. */
+function tellToWait({ errors = [] }: ExecutionResult, response: ServerResponse): void {
+  const waits = errors
+    .filter(({ extensions }) => extensions.code === 'RATE_LIMITED')
+    .map(({ extensions }) => Number(extensions.retryAfterMs ?? 0))
+  if (waits.length > 0) setHeaders(response, { 'retry-after': String(Math.ceil(Math.max(...waits) / 1_000)) })
 }

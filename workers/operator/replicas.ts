@@ -48,7 +48,7 @@ export async function replicasCommand(args: string[], open: () => Promise<Databa
   }
   const { redisUrl } = readConfig(process.env)
   if (redisUrl === null) {
-    throw new StartError('Without REDIS_URL there is one replica, and no list. Name the REDIS_URL of your deployment.')
+    throw new StartError('Without REDIS_URL there is one replica, and no list. Name REDIS_URL, and DATABASE_URL or DATA_DIR, of your deployment.')
   }
   const deployment = await deploymentOf(await open())
   const rows = rowsOf(await look(redisUrl, deployment))
