@@ -9,7 +9,7 @@ import { type WebSocket, WebSocketServer } from 'ws'
 
 const printedSchema = new URL('../../schema/schema.graphql', import.meta.url)
 
-const alice = { __typename: 'User', id: 'alice', username: 'alice', displayName: 'Alice', avatarUrl: null, bot: false }
+const alice = { __typename: 'User', id: 'alice', username: 'alice', displayName: 'Alice', avatarUrl: null, bot: false, deleted: false }
 const account = alice.id
 const createdAt = '2026-01-01T00:00:00.000Z'
 
