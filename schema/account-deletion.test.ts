@@ -1,3 +1,4 @@
+import { getTableName } from 'drizzle-orm'
 import { afterAll, beforeAll, beforeEach, expect, test, vi } from 'vitest'
 import {
   AddContactDocument,
@@ -252,7 +253,7 @@ test('an account without a password cannot be deleted by whoever holds one of it
   }
 })
 
-const ownTables = () => ownColumns.map(({ table }) => (table as any)[Symbol.for('drizzle:Name')] as string)
+const ownTables = () => ownColumns.map(({ table }) => getTableName(table))
 
 test('messages stay unless they are to go, and then every one of them', async () => {
   const channelId = await newChannel(bob, {}, [alice, carol])

@@ -76,7 +76,6 @@ CREATE TABLE "feed_spans" (
 	"channel_id" bigint PRIMARY KEY NOT NULL,
 	"after_id" bigint NOT NULL,
 	"up_to_id" bigint NOT NULL,
-	"up_to_seq" integer NOT NULL,
 	"told_id" bigint NOT NULL,
 	"merged" boolean GENERATED ALWAYS AS (told_id > up_to_id or after_id <> 0) STORED
 );
@@ -229,7 +228,7 @@ ALTER TABLE "audit_log" ENABLE ALWAYS TRIGGER "audit_log_stands";
 -- What was said before is read from its channels. Those in which nothing was said for 8 days, as long as entries are
 -- kept, are read from there anyway, and need no row: they are most, and everybody waits for this statement. (Above 22
 -- bits of an id stand its milliseconds since 2000.)
-INSERT INTO "feed_spans" ("channel_id", "after_id", "up_to_id", "up_to_seq", "told_id")
-SELECT "id", "last_id", "last_id", "last_seq", "last_id" FROM "channels"
+INSERT INTO "feed_spans" ("channel_id", "after_id", "up_to_id", "told_id")
+SELECT "id", "last_id", "last_id", "last_id" FROM "channels"
 WHERE "last_seq" > 0
   AND "last_id" >= ((extract(epoch from now()) * 1000)::bigint - 946684800000 - 8 * 86400000) << 22;

@@ -1,5 +1,5 @@
 import { sql } from 'drizzle-orm'
-import { boolean, index, integer, pgTable, primaryKey } from 'drizzle-orm/pg-core'
+import { boolean, index, pgTable, primaryKey } from 'drizzle-orm/pg-core'
 import { snowflake } from '../columns.ts'
 
 /**
@@ -29,7 +29,6 @@ export const feedSpans = pgTable(
     /** 0 where nothing that matters is older. */
     afterId: snowflake('after_id').notNull(),
     upToId: snowflake('up_to_id').notNull(),
-    upToSeq: integer('up_to_seq').notNull(),
     /** The newest message that workers know of; of what came after it an entry of the outbox tells. */
     toldId: snowflake('told_id').notNull(),
     /** Whether there is anything that is not written out, so that feeds have to look into the channel. */

@@ -76,8 +76,8 @@ export async function writeOut(admin: Database, afterId: string): Promise<number
     [afterId],
   )
   await admin.run(
-    `insert into feed_spans (channel_id, after_id, up_to_id, up_to_seq, told_id)
-     select id, 0, last_id, last_seq, last_id from channels`,
+    `insert into feed_spans (channel_id, after_id, up_to_id, told_id)
+     select id, 0, last_id, last_id from channels`,
     [],
   )
   await admin.run('vacuum (freeze, analyze)', [])

@@ -48,8 +48,8 @@ async function sayEverywhere(days: readonly number[]): Promise<string[]> {
     [[author, reader]],
   )
   await database.run(
-    `insert into feed_spans (channel_id, after_id, up_to_id, up_to_seq, told_id)
-     select id, last_id, last_id, last_seq, last_id from channels`,
+    `insert into feed_spans (channel_id, after_id, up_to_id, told_id)
+     select id, last_id, last_id, last_id from channels`,
     [],
   )
   const rows = await database.run<{ id: string }>('select id from messages order by id desc', [])

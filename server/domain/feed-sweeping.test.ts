@@ -28,8 +28,8 @@ beforeEach(async () => {
   await database.run('truncate feed_spans, feed_entries', [])
   // On disk in another order than that of their ids.
   await database.run(
-    `insert into feed_spans (channel_id, after_id, up_to_id, up_to_seq, told_id)
-     select id, last_id, last_id, last_seq, last_id from channels order by id desc`,
+    `insert into feed_spans (channel_id, after_id, up_to_id, told_id)
+     select id, last_id, last_id, last_id from channels order by id desc`,
     [],
   )
   await database.run('insert into feed_entries (user_id, message_id, channel_id) values (5, $1, 1), (5, $2, 1)', [old, young])

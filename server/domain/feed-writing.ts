@@ -42,8 +42,8 @@ export async function noteSaid(
   writtenMembers: number,
 ): Promise<string[]> {
   await run(
-    `/* feeds told */ insert into feed_spans (channel_id, after_id, up_to_id, up_to_seq, told_id)
-     select id, 0, 0, 0, last_id from channels where id = any ($1::bigint[]) order by id
+    `/* feeds told */ insert into feed_spans (channel_id, after_id, up_to_id, told_id)
+     select id, 0, 0, last_id from channels where id = any ($1::bigint[]) order by id
      on conflict (channel_id) do update set told_id = greatest(feed_spans.told_id, excluded.told_id)`,
     [channelIds],
   )
@@ -92,7 +92,7 @@ export async function writeFeed(database: Database, { channelId, writtenMembers,
        on conflict do nothing`,
       [channelId, beginId, step.id],
     )
-    await note(database, { channelId, afterId, upToId: step.id, upToSeq: step.seq })
+    await note(database, { channelId, afterId, upToId: step.id })
   }
 }
 
@@ -106,7 +106,6 @@ type State = {
   /** The span; before the first message where there is none. */
   afterId: string
   upToId: string
-  upToSeq: number
 }
 
 async function readState({ run }: Database, channelId: string): Promise<State | null> {
@@ -118,10 +117,9 @@ async function readState({ run }: Database, channelId: string): Promise<State | 
     last_seq: number
     after_id: string
     up_to_id: string
-    up_to_seq: number
   }>(
     `/* feed state */ select c.member_count, c.feed_merged, c.first_seq, c.last_id, c.last_seq,
-       coalesce(f.after_id, 0) as after_id, coalesce(f.up_to_id, 0) as up_to_id, coalesce(f.up_to_seq, 0) as up_to_seq
+       coalesce(f.after_id, 0) as after_id, coalesce(f.up_to_id, 0) as up_to_id
      from channels c left join feed_spans f on f.channel_id = c.id and f.channel_id = $1
      where c.id = $1`,
     [channelId],
@@ -136,7 +134,6 @@ async function readState({ run }: Database, channelId: string): Promise<State | 
     lastSeq: row.last_seq,
     afterId: row.after_id,
     upToId: row.up_to_id,
-    upToSeq: row.up_to_seq,
   }
 }
 
@@ -151,11 +148,7 @@ async function staysMerged({ run }: Database, state: State, writtenMembers: numb
 }
 
 /** The last of as many messages after an id as are written at once, and how many there may be after it in all. */
-async function readStep(
-  { run }: Database,
-  state: State,
-  beginId: string,
-): Promise<{ id: string; seq: number; behind: number }> {
+async function readStep({ run }: Database, state: State, beginId: string): Promise<{ id: string; behind: number }> {
   const { channelId, memberCount, firstSeq, lastId, lastSeq } = state
   const rows = await run<{ id: string; seq: number }>(
     `/* feed step */ select id, seq from messages where channel_id = $1 and id > $2 and id <= $3 order by id limit $4`,
@@ -163,34 +156,33 @@ async function readStep(
   )
   const last = rows.at(-1)
   // Retention may have taken them, or they are too old.
-  if (last === undefined) return { id: lastId, seq: lastSeq, behind: 0 }
-  return { ...last, behind: lastSeq - Math.max(rows[0]!.seq, firstSeq) + 1 }
+  if (last === undefined) return { id: lastId, behind: 0 }
+  return { id: last.id, behind: lastSeq - Math.max(rows[0]!.seq, firstSeq) + 1 }
 }
 
 /**
  * Joins what somebody has written to what others have: each wrote all from where it began to where it ended, so that
  * from the latest beginning to the latest end nothing is missing.
  */
-async function note({ run }: Database, span: Pick<State, 'channelId' | 'afterId' | 'upToId' | 'upToSeq'>): Promise<void> {
-  await run(
-    `/* feed span */ insert into feed_spans (channel_id, after_id, up_to_id, up_to_seq, told_id) values ($1, $2, $3, $4, $3)
-     on conflict (channel_id) do update set after_id = greatest(feed_spans.after_id, excluded.after_id),
+const joinSpan = `on conflict (channel_id) do update set after_id = greatest(feed_spans.after_id, excluded.after_id),
        up_to_id = greatest(feed_spans.up_to_id, excluded.up_to_id),
-       up_to_seq = greatest(feed_spans.up_to_seq, excluded.up_to_seq),
-       told_id = greatest(feed_spans.told_id, excluded.told_id)`,
-    [span.channelId, span.afterId, span.upToId, span.upToSeq],
+       told_id = greatest(feed_spans.told_id, excluded.told_id)`
+
+/** Notes what has been written. */
+async function note({ run }: Database, span: Pick<State, 'channelId' | 'afterId' | 'upToId'>): Promise<void> {
+  await run(
+    `/* feed span */ insert into feed_spans (channel_id, after_id, up_to_id, told_id) values ($1, $2, $3, $3)
+     ${joinSpan}`,
+    [span.channelId, span.afterId, span.upToId],
   )
 }
 
 /** Leaves what was said in a channel up to now to be read from it: all of it, or what an import has brought along. */
 export async function skipFeed({ run }: Pick<Database, 'run'>, channelId: string): Promise<void> {
   await run(
-    `/* feed skips */ insert into feed_spans (channel_id, after_id, up_to_id, up_to_seq, told_id)
-     select id, last_id, last_id, last_seq, last_id from channels where id = $1
-     on conflict (channel_id) do update set after_id = greatest(feed_spans.after_id, excluded.after_id),
-       up_to_id = greatest(feed_spans.up_to_id, excluded.up_to_id),
-       up_to_seq = greatest(feed_spans.up_to_seq, excluded.up_to_seq),
-       told_id = greatest(feed_spans.told_id, excluded.told_id)`,
+    `/* feed skips */ insert into feed_spans (channel_id, after_id, up_to_id, told_id)
+     select id, last_id, last_id, last_id from channels where id = $1
+     ${joinSpan}`,
     [channelId],
   )
 }
