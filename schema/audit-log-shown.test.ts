@@ -2,11 +2,11 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { SetMemberRoleDocument } from '../client-sdk/index.ts'
 import { parseGlobalId } from '../server/lib/global-id.ts'
 import { explain } from '../server/testing/explain.ts'
-import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
+import type { Person, TestApp } from '../server/testing/test-app.ts'
 import { forbidden } from './testing/blocks.ts'
 import {
   type AuditEntry, auditLogOf, auditLogPage, deleteReported, inAnHour, makeModerator, reportMessage, reportsOf, reportUser,
-  resolveReport, silence, toldBy,
+  resolveReport, silence, toldBy, startModeratedApp,
 } from './testing/moderation.ts'
 import { bad, newChannel, refusal, say } from './testing/operations.ts'
 
@@ -17,10 +17,7 @@ let carol: Person
 /** Keeps order in the whole deployment. */
 let mia: Person
 beforeAll(async () => {
-  app = await startTestApp()
-  const names = ['alice', 'bob', 'carol', 'mia'].map((name) => app.signUp(name))
-  ;[alice, bob, carol, mia] = (await Promise.all(names)) as [Person, Person, Person, Person]
-  await makeModerator(app, mia)
+  ;({ app, alice, bob, carol, mia } = await startModeratedApp())
 })
 afterAll(() => app.stop())
 

@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { DeleteMessageDocument } from '../client-sdk/index.ts'
 import { parseGlobalId } from '../server/lib/global-id.ts'
-import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
+import type { Person, TestApp } from '../server/testing/test-app.ts'
 import { forbidden, openDirect } from './testing/blocks.ts'
 import { meanwhile } from './testing/meanwhile.ts'
 import {
-  auditLogOf, deleteReported, makeModerator, reportMessage, reportsOf, reportUser, resolveReport,
+  auditLogOf, deleteReported, makeModerator, reportMessage, reportsOf, reportUser, resolveReport, startModeratedApp,
 } from './testing/moderation.ts'
 import { conflicting, history, missing, newChannel, refusal, say } from './testing/operations.ts'
 
@@ -16,10 +16,7 @@ let carol: Person
 /** Keeps order in the whole deployment, and is in no channel. */
 let mia: Person
 beforeAll(async () => {
-  app = await startTestApp()
-  const names = ['alice', 'bob', 'carol', 'mia'].map((name) => app.signUp(name))
-  ;[alice, bob, carol, mia] = (await Promise.all(names)) as [Person, Person, Person, Person]
-  await makeModerator(app, mia)
+  ;({ app, alice, bob, carol, mia } = await startModeratedApp())
 })
 afterAll(() => app.stop())
 

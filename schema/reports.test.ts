@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { DeleteMessageDocument, JoinChannelDocument, RemoveMemberDocument, SetMemberRoleDocument } from '../client-sdk/index.ts'
-import { type Person, startTestApp, type TestApp } from '../server/testing/test-app.ts'
+import type { Person, TestApp } from '../server/testing/test-app.ts'
 import { block, edit, forbidden, openDirect } from './testing/blocks.ts'
 import {
   auditLogOf,
@@ -11,6 +11,7 @@ import {
   reportsOf,
   reportUser,
   resolveReport,
+  startModeratedApp,
 } from './testing/moderation.ts'
 import { bad, conflicting, history, missing, newChannel, operation, refusal, say } from './testing/operations.ts'
 
@@ -21,10 +22,7 @@ let carol: Person
 /** Keeps order in the whole deployment, and is in no channel. */
 let mia: Person
 beforeAll(async () => {
-  app = await startTestApp()
-  const names = ['alice', 'bob', 'carol', 'mia'].map((name) => app.signUp(name))
-  ;[alice, bob, carol, mia] = (await Promise.all(names)) as [Person, Person, Person, Person]
-  await makeModerator(app, mia)
+  ;({ app, alice, bob, carol, mia } = await startModeratedApp())
 })
 afterAll(() => app.stop())
 

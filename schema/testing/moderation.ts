@@ -1,4 +1,4 @@
-import type { Person, TestApp } from '../../server/testing/test-app.ts'
+import { type Person, startTestApp, type TestApp } from '../../server/testing/test-app.ts'
 import { parseGlobalId } from '../../server/lib/global-id.ts'
 import { operation } from './operations.ts'
 
@@ -152,4 +152,13 @@ export const toldBy = (entry: AuditEntry) =>
 export async function makeModerator({ app }: TestApp, person: Person): Promise<void> {
   const { userId } = parseGlobalId(person.id) as { userId: string }
   await app.database.run('update users set moderator = true where id = $1', [userId])
+}
+
+/** A store of its own with the cast, and mia, who keeps order in the whole deployment and is in no channel. */
+export async function startModeratedApp() {
+  const app = await startTestApp()
+  const names = ['alice', 'bob', 'carol', 'mia'].map((name) => app.signUp(name))
+  const [alice, bob, carol, mia] = (await Promise.all(names)) as [Person, Person, Person, Person]
+  await makeModerator(app, mia)
+  return { app, alice, bob, carol, mia }
 }
